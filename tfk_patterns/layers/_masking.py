@@ -1,0 +1,57 @@
+"""Masks: `True` where a step is valid, on the leading axes of the tensor they belong to."""
+
+import tensorflow as tf
+
+from tfk_patterns import _validate
+
+
+def check_mask(mask, inputs_shape) -> None:
+    """Raises unless `mask` is `None`, or boolean and on the leading axes of the inputs.
+
+    Works on anything with a dtype and a shape, so also on symbolic masks.
+
+    Raises:
+        TypeError: The mask is not boolean.
+        ValueError: It has as many axes as the inputs or more, or other sizes.
+    """
+    if mask is None:
+        return
+    if not hasattr(mask, "dtype"):
+        raise _validate.type_error("mask", "a boolean tensor or array", mask)
+    if tf.as_dtype(mask.dtype) != tf.bool:
+        raise TypeError(
+            "`mask` must be boolean, True where a step is valid: cast it with "
+            f"tf.cast(mask, tf.bool). Received: mask of dtype {tf.as_dtype(mask.dtype).name}"
+        )
+    mask_shape, inputs_shape = tf.TensorShape(mask.shape), tf.TensorShape(inputs_shape)
+    if mask_shape.rank is None or inputs_shape.rank is None:
+        return
+    leading = inputs_shape[: mask_shape.rank]
+    if not 0 < mask_shape.rank < inputs_shape.rank or not mask_shape.is_compatible_with(leading):
+        raise ValueError(
+            "`mask` must have the sizes of the inputs' leading axes, (batch, steps) for inputs "
+            f"of (batch, steps, features). Received: mask of shape {tuple(mask_shape)} for "
+            f"inputs of shape {tuple(inputs_shape)}"
+        )
+
+
+def as_checked_mask(mask, inputs) -> tf.Tensor | None:
+    """The mask as a boolean tensor, or `None`; arrays are taken too."""
+    if mask is not None:
+        check_mask(mask, inputs.shape)
+        mask = tf.convert_to_tensor(mask)
+    return mask
+
+
+def expand_mask(mask, inputs) -> tf.Tensor:
+    """The mask with axes of size 1 at the end, so that it broadcasts against the inputs."""
+    for _ in range(inputs.shape.rank - mask.shape.rank):
+        mask = mask[..., tf.newaxis]
+    return mask
+
+
+def zero_masked(inputs, mask) -> tf.Tensor:
+    """The inputs with zeros in the masked steps, whatever stood there, NaN included."""
+    if mask is None:
+        return inputs
+    return tf.where(expand_mask(mask, inputs), inputs, tf.zeros((), inputs.dtype))

@@ -1,0 +1,19 @@
+"""Masks."""
+
+from tfk_patterns.parity.check import layer_check
+from tfk_patterns.parity.checks.outputs import outputs
+
+_HINT = (
+    "`compute_mask` runs once, when the graph is traced, and on symbolic tensors: compute the "
+    "mask from its arguments with tf ops, never from `.numpy()` or Python state."
+)
+
+
+@layer_check(
+    follows=(outputs,),
+    link="https://www.tensorflow.org/guide/keras/understanding_masking_and_padding",
+)
+def masks(subject):
+    """The masks on the outputs are those of eager mode."""
+    subject.compare_calls("masks", _HINT)
+    subject.skip_if_nothing("no output carries a mask")

@@ -1,0 +1,20 @@
+"""Metrics that the layer owns."""
+
+from tfk_patterns.parity.check import layer_check
+from tfk_patterns.parity.checks.outputs import outputs
+
+_HINT = (
+    "Give `update_state` a tensor computed in `call`: a Python number is read once, when the "
+    "graph is traced, and an update under a Python condition is then made always or never."
+)
+
+
+@layer_check(
+    follows=(outputs,),
+    link="https://www.tensorflow.org/guide/keras/writing_a_training_loop_from_scratch",
+)
+def metrics(subject):
+    """The metrics, results and variables, are those of eager mode after three calls."""
+    for pair in subject.pairs():
+        subject.compare(pair.eager.metrics, pair.other.metrics, pair.label, "metrics", _HINT)
+    subject.skip_if_nothing("the layer has no metrics")

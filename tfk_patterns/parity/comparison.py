@@ -1,0 +1,98 @@
+"""When two results count as the same: the tolerances of the library, in one place."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+# dtype -> (relative to the largest expected magnitude, absolute)
+TOLERANCES = {
+    "float64": (1e-9, 1e-11),
+    "float32": (1e-4, 1e-6),
+    "float16": (1e-2, 1e-3),
+    "bfloat16": (5e-2, 1e-2),
+}
+_EXACT = (0.0, 0.0)  # integers, booleans and strings
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far two arrays are apart.
+
+    Args:
+        description: What differs, with both values, or `None` when they count as the same.
+        max_abs_error: Largest absolute difference.
+        max_rel_error: That, relative to the largest expected magnitude.
+    """
+
+    description: str | None
+    max_abs_error: float
+    max_rel_error: float
+
+
+def tolerance_for(
+    dtype: str, override: float | Mapping[str, tuple[float, float]] | None
+) -> tuple[float, float]:
+    """`(rtol, atol)` for values that were computed in `dtype`."""
+    if isinstance(override, Mapping):
+        return override.get(dtype, TOLERANCES.get(dtype, _EXACT))
+    if override is not None:
+        return (override, override)
+    return TOLERANCES.get(dtype, _EXACT)
+
+
+def coarser(first: str, second: str) -> str:
+    """The one of two dtypes with the wider tolerance."""
+    return max(first, second, key=lambda dtype: TOLERANCES.get(dtype, _EXACT))
+
+
+def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> Difference:
+    """Compares two arrays; NaN equals NaN, and infinities of one sign each other."""
+    if expected.shape != actual.shape:
+        text = f"shape {actual.shape} where {expected.shape} was expected"
+        return Difference(text, float("inf"), float("inf"))
+    if expected.dtype != actual.dtype:
+        text = f"dtype {actual.dtype} where {expected.dtype} was expected"
+        return Difference(text, float("inf"), float("inf"))
+    if not _is_numeric(expected):
+        same = np.array_equal(expected, actual)
+        text = None if same else f"{actual.tolist()} where {expected.tolist()} was expected"
+        return Difference(text, 0.0 if same else 1.0, 0.0 if same else 1.0)
+    wide = np.complex128 if np.iscomplexobj(expected) else np.float64
+    expected, actual = expected.astype(wide), actual.astype(wide)
+    same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
+    with np.errstate(invalid="ignore"):
+        errors = np.where(same, 0.0, np.abs(expected - actual))
+    errors = np.where(np.isnan(errors), np.inf, errors)
+    if errors.size == 0:
+        return Difference(None, 0.0, 0.0)
+    scale = float(np.max(np.abs(expected), where=np.isfinite(expected), initial=0.0))
+    index = np.unravel_index(int(np.argmax(errors)), errors.shape)
+    largest = float(errors[index])
+    relative = largest / scale if scale else (0.0 if largest == 0 else float("inf"))
+    if largest <= atol + rtol * scale:
+        return Difference(None, largest, relative)
+    place = f" at {[int(i) for i in index]}" if index else ""
+    text = f"{_number(actual[index])} where {_number(expected[index])} was expected{place}"
+    return Difference(text, largest, relative)
+
+
+def named_leaves(structure: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dicts, lists and tuples, each with a name such as `outputs['a'][0]`."""
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            yield from named_leaves(structure[key], f"{name}[{key!r}]")
+    elif isinstance(structure, list | tuple):
+        for index, value in enumerate(structure):
+            yield from named_leaves(value, f"{name}[{index}]")
+    else:
+        yield name, structure
+
+
+def _is_numeric(array: np.ndarray) -> bool:
+    return array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.7g}"

@@ -1,0 +1,109 @@
+"""Four steps of `fit` on a model that holds nothing but the layer."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.observation import (
+    call_layer,
+    values_by_name,
+    weighted_sum,
+    without_number,
+)
+
+EPOCHS, STEPS_PER_EPOCH = 2, 2
+
+_COMPILE = {
+    "eager": {"run_eagerly": True},
+    "graph": {"run_eagerly": False, "jit_compile": False},
+    "xla": {"run_eagerly": False, "jit_compile": True},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FitObservation:
+    """What four training steps gave.
+
+    Args:
+        history: Log name to its value for each epoch.
+        step_losses: The loss that a callback reads after each step.
+        variables: Name to value of every variable of the layer, metrics' left out.
+        iterations: The optimizer's count of its steps.
+    """
+
+    history: dict[str, np.ndarray]
+    step_losses: np.ndarray
+    variables: dict[str, np.ndarray]
+    iterations: np.ndarray
+
+
+def fit(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, training: bool):
+    """Trains a model around a built layer for four steps and returns the `FitObservation`.
+
+    Args:
+        layer: The layer, in the state to start from.
+        data: `{"inputs", "mask", "kwargs"}`, as tensors.
+        fixed_kwargs: Keyword arguments of the call that are no tensors.
+        mode: One of `modes.MODES`.
+        training: The `training` argument of the layer's call; `False` turns randomness off.
+    """
+    model = _LayerModel(layer, data, fixed_kwargs, training)
+    optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.9)
+    model.compile(optimizer=optimizer, **_COMPILE[mode])
+    step_losses: list[float] = []
+    record = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: step_losses.append(float(logs["loss"]))
+    )
+    history = model.fit(
+        _batches(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record]
+    )
+    return FitObservation(
+        history={
+            without_number(name): np.asarray(values) for name, values in history.history.items()
+        },
+        step_losses=np.asarray(step_losses),
+        variables=values_by_name(_keras.state_variables(layer)),
+        iterations=np.asarray(int(optimizer.iterations)),
+    )
+
+
+class _LayerModel(keras.Model):
+    """The layer, and a loss that weighs each of its outputs with a fixed number."""
+
+    def __init__(self, layer, data, fixed_kwargs, layer_training):
+        super().__init__(name="parity_fit")
+        self.layer = layer
+        self.fixed_kwargs = fixed_kwargs
+        self.layer_training = layer_training
+        self.unpack = functools.partial(_unflatten, data)
+        # Layers without weights of their own train too: every loss depends on this one.
+        self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+
+    def call(self, tensors, training=None):
+        data = self.unpack(tensors)
+        training = self.layer_training if training else False
+        outputs = call_layer(self.layer, data, self.fixed_kwargs, training)
+        self.add_loss(weighted_sum(outputs) * tf.convert_to_tensor(self.scale))
+        return outputs
+
+
+def _unflatten(data, tensors):
+    """The structure of `data` with the given tensors in the place of its own, `None`s kept."""
+    tensors = iter(tensors)
+    flat = [None if leaf is None else next(tensors) for leaf in tf.nest.flatten(data)]
+    return tf.nest.pack_sequence_as(data, flat)
+
+
+def _batches(data) -> tf.data.Dataset:
+    """Four batches with the samples in another order each, as flat tuples without `None`s."""
+    flat = [leaf for leaf in tf.nest.flatten(data) if leaf is not None]
+    batches = [
+        tuple(tf.roll(leaf, shift, axis=0) for leaf in flat) for shift in range(STEPS_PER_EPOCH)
+    ]
+    stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))
+    return tf.data.Dataset.from_tensor_slices((stacked,))

@@ -18,10 +18,10 @@ _EXACT = (0.0, 0.0)  # integers, booleans and strings
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How far two arrays are apart.
+    """How far an array is from the one that eager mode gave.
 
     Args:
-        description: What differs, with both values, or `None` when they count as the same.
+        description: What the array is and what it should be, or `None` when it counts as that.
         max_abs_error: Largest absolute difference.
         max_rel_error: That, relative to the largest expected magnitude.
     """
@@ -50,14 +50,14 @@ def coarser(first: str, second: str) -> str:
 def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> Difference:
     """Compares two arrays; NaN equals NaN, and infinities of one sign each other."""
     if expected.shape != actual.shape:
-        text = f"shape {actual.shape} where {expected.shape} was expected"
+        text = f"has shape {actual.shape} where eager mode gives {expected.shape}"
         return Difference(text, float("inf"), float("inf"))
     if expected.dtype != actual.dtype:
-        text = f"dtype {actual.dtype} where {expected.dtype} was expected"
+        text = f"has dtype {actual.dtype} where eager mode gives {expected.dtype}"
         return Difference(text, float("inf"), float("inf"))
     if not _is_numeric(expected):
         same = np.array_equal(expected, actual)
-        text = None if same else f"{actual.tolist()} where {expected.tolist()} was expected"
+        text = None if same else f"is {actual.tolist()} where eager mode gives {expected.tolist()}"
         return Difference(text, 0.0 if same else 1.0, 0.0 if same else 1.0)
     wide = np.complex128 if np.iscomplexobj(expected) else np.float64
     expected, actual = expected.astype(wide), actual.astype(wide)
@@ -74,7 +74,7 @@ def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: floa
     if largest <= atol + rtol * scale:
         return Difference(None, largest, relative)
     place = f" at {[int(i) for i in index]}" if index else ""
-    text = f"{_number(actual[index])} where {_number(expected[index])} was expected{place}"
+    text = f"is {actual[index]:.7g}{place} where eager mode gives {expected[index]:.7g}"
     return Difference(text, largest, relative)
 
 
@@ -92,7 +92,3 @@ def named_leaves(structure: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _is_numeric(array: np.ndarray) -> bool:
     return array.dtype.kind in "biufc" or array.dtype.name == "bfloat16"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.7g}"

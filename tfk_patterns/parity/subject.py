@@ -154,7 +154,7 @@ class Subject:
             self.tally.add(found)
             if found.description:
                 raise Failure(
-                    f"{name} differs from eager mode: {found.description}",
+                    f"{name} {found.description}",
                     where=f"{where}: {name}",
                     hint=hint,
                     max_abs_error=found.max_abs_error,
@@ -182,7 +182,8 @@ class Subject:
 
     def _difference(self, expected, actual) -> comparison.Difference:
         if expected is None or actual is None:
-            text = "eager mode has none" if expected is None else "only eager mode has one"
+            text = "exists, but not" if expected is None else "is missing, but not"
+            text = f"{text} in eager mode"
             return comparison.Difference(text, np.inf, np.inf)
         dtype = comparison.coarser(str(expected.dtype), self.compute_dtype)
         if str(expected.dtype) not in comparison.TOLERANCES:

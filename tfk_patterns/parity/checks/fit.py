@@ -3,6 +3,7 @@
 from tfk_patterns.parity.check import layer_check
 from tfk_patterns.parity.checks.gradients import gradients
 from tfk_patterns.parity.checks.losses import losses
+from tfk_patterns.parity.checks.metrics import metrics
 from tfk_patterns.parity.checks.outputs import outputs
 from tfk_patterns.parity.checks.variables import variables
 
@@ -13,7 +14,7 @@ _HINT = (
 
 
 @layer_check(
-    follows=(outputs, losses, variables, gradients),
+    follows=(outputs, losses, metrics, variables, gradients),
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def fit(subject):

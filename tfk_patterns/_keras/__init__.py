@@ -14,7 +14,8 @@ if GENERATION == 2:
 else:
     from tfk_patterns._keras import keras3 as _twin
 
-from tfk_patterns._keras.common import (
+# After the check of the environment, and not at the top: these load Keras.
+from tfk_patterns._keras.common import (  # noqa: E402
     attach_mask,
     attached_mask,
     metrics_of,

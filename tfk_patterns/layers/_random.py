@@ -30,7 +30,7 @@ def add_random_state(layer, seed: int | None):
 def next_seed(random_state) -> tf.Tensor:
     """A seed for one stateless draw, another one at each call and on each replica."""
     seed = tf.convert_to_tensor(random_state)
-    random_state.assign_add(tf.constant([0, 1], seed.dtype))
+    random_state.assign(seed + tf.constant([0, 1], seed.dtype))
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return seed

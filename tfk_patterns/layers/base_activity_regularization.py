@@ -105,8 +105,7 @@ class BaseActivityRegularization(keras.layers.Layer):
     def call(self, inputs, mask=None, training=None):
         self.check_shape(inputs.shape)
         mask = as_checked_mask(mask, inputs)
-        if training and self.warmup_steps:
-            self.step.assign_add(tf.ones((), tf.int64))
+        weight = self._next_weight(training) if self.warmup_steps else self.weight
         penalty = self.penalty(zero_masked(at_least_float32(inputs), mask), mask)
         if penalty.shape.rank not in (0, None):
             raise ValueError(
@@ -114,16 +113,17 @@ class BaseActivityRegularization(keras.layers.Layer):
                 "`mean_over_samples(values, mask)` makes one. Received: a tensor of shape "
                 f"{tuple(penalty.shape)}"
             )
-        weight = tf.cast(self._current_weight(), penalty.dtype)
         # Keras 3 sums the losses of a model without a cast, so all have its default dtype.
-        self.add_loss(tf.cast(weight * penalty, keras.backend.floatx()))
+        self.add_loss(tf.cast(penalty, keras.backend.floatx()) * weight)
         return inputs
 
-    def _current_weight(self):
-        if not self.warmup_steps:
-            return self.weight
-        steps = tf.minimum(tf.convert_to_tensor(self.step), self.warmup_steps)
-        return self.weight * tf.cast(steps, tf.float32) / self.warmup_steps
+    def _next_weight(self, training):
+        step = tf.convert_to_tensor(self.step)
+        if training:
+            step += 1
+            self.step.assign(step)
+        done = tf.cast(tf.minimum(step, self.warmup_steps), keras.backend.floatx())
+        return self.weight * done / self.warmup_steps
 
     def compute_mask(self, inputs, mask=None):
         check_mask(mask, inputs.shape)

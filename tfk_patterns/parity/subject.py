@@ -1,21 +1,18 @@
-"""One case while it is checked: its reference state, its observations, its comparisons."""
+"""One case while it is checked: its observations and their comparison."""
 
-import contextlib
 import dataclasses
 import functools
-import random
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import comparison, fitting, modes, observation
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.reference import Reference, equal_circumstances, in_one_line
 
 _IN_GRAPH = (
     "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if` or `for` on a "
@@ -63,14 +60,8 @@ class Subject:
         self.case = case
         self.tally = Tally()
         self.results: dict[str, Any] = {}
+        self.reference = Reference(case)
         self._cache: dict[tuple, Any] = {}
-        layer = self._make()
-        _keras.check_generation_of(layer)
-        if not isinstance(layer, keras.layers.Layer):
-            raise TypeError(
-                f"`make` must return a tf.keras layer. Received: {layer!r} "
-                f"(of type {type(layer).__name__})"
-            )
 
     def pairs(self) -> Iterator[Pair]:
         """Pairs of `Observation`: eager with graph and XLA, in inference and training.
@@ -81,48 +72,42 @@ class Subject:
         """
         compared = False
         for training in (False, True):
-            eager = self._observe("eager", training)
             draws = self._observe("graph", training).random_ops
             for mode in ("graph", "xla"):
-                label = f"{mode}, training={training}"
-                reason = draws.why_not(mode) or self._why_not_xla(mode)
-                if not reason:
-                    try:
-                        other = self._observe(mode, training)
-                    except modes.CannotCompile as error:
-                        reason = str(error)
+                reason = draws.why_not(mode) or self._why_not_run(
+                    observation.observe, mode, training
+                )
                 if reason:
-                    self.tally.left_out[label] = reason
-                else:
-                    compared = True
-                    yield Pair(label, eager, other)
+                    self.tally.left_out[f"{mode}, training={training}"] = reason
+                    continue
+                compared = True
+                yield Pair(
+                    f"{mode}, training={training}",
+                    self._observe("eager", training),
+                    self._observe(mode, training),
+                )
         self._skip_unless(compared)
 
     def fit_pairs(self) -> Iterator[Pair]:
         """Pairs of `FitObservation`: eager with graph and XLA.
 
         Where draws differ by mode, the layer is called with `training=False` inside `fit`.
+
+        Raises:
+            Failure: The layer cannot be trained in a mode.
+            Skip: There was nothing that could be compared.
         """
         compared = False
-        draws = self._observe("graph", True).random_ops
         for mode in ("graph", "xla"):
-            training = not draws.why_not(mode)
-            label = f"fit, {mode}" if training else f"fit, {mode}, layer called as in inference"
-            reason = self._why_not_xla(mode)
-            if not training:
-                reason = reason or self._observe("graph", False).random_ops.why_not(mode)
+            for training in (True, False):
+                label = f"fit, {mode}" + ("" if training else ", layer called as in inference")
+                draws = self._observe("graph", training).random_ops
+                reason = draws.why_not(mode) or self._why_not_run(fitting.fit, mode, training)
                 if not reason:
-                    self.tally.left_out[f"fit, {mode}, training=True"] = draws.why_not(mode)
-            if not reason:
-                try:
-                    pair = Pair(label, self._fit("eager", training), self._fit(mode, training))
-                except modes.CannotCompile as error:
-                    reason = str(error)
-            if reason:
+                    compared = True
+                    yield Pair(label, self._fit("eager", training), self._fit(mode, training))
+                    break
                 self.tally.left_out[label] = reason
-            else:
-                compared = True
-                yield pair
         self._skip_unless(compared)
 
     def compare(self, expected: Any, actual: Any, where: str, what: str, hint: str) -> None:
@@ -194,59 +179,18 @@ class Subject:
     @functools.cached_property
     def compute_dtype(self) -> str:
         """The dtype that the layer computes in."""
-        return tf.as_dtype(self._reference_layer.compute_dtype or "float32").name
+        return tf.as_dtype(self.reference.layer.compute_dtype or "float32").name
 
-    @functools.cached_property
-    def _data(self) -> dict[str, Any]:
-        return tf.nest.map_structure(
-            lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf),
-            {
-                "inputs": self.case.inputs,
-                "mask": self.case.mask,
-                "kwargs": self.case.batched_kwargs,
-            },
-        )
-
-    @functools.cached_property
-    def _reference_layer(self):
-        return self._make_built()
-
-    @functools.cached_property
-    def _reference_state(self) -> list[np.ndarray]:
-        return [
-            np.asarray(tf.convert_to_tensor(variable))
-            for variable in _keras.state_variables(self._reference_layer)
-        ]
-
-    def _make(self):
-        with _equal_circumstances():
-            return self.case.make()
-
-    def _make_built(self):
-        """A fresh layer, called once in eager mode so that all of it is built."""
-        layer = self._make()
-        with _equal_circumstances():
-            observation.call_layer(layer, self._data, self.case.fixed_kwargs, training=False)
-        return layer
-
-    def _make_in_reference_state(self):
-        reference = self._reference_state
-        layer = self._make_built()
-        variables = _keras.state_variables(layer)
-        if [tuple(v.shape) for v in variables] != [value.shape for value in reference]:
-            raise Failure(
-                "`make` returns layers with other variables each time",
-                hint="Return a fresh layer with the same arguments from each call of `make`.",
-            )
-        for variable, value in zip(variables, reference, strict=True):
-            variable.assign(value)
-        for metric in _keras.metrics_of(layer):
-            metric.reset_state()
-        return layer
-
-    def _why_not_xla(self, mode: str) -> str | None:
-        if mode == "xla" and not _keras.supports_jit(self._reference_layer):
+    def _why_not_run(self, function: Callable, mode: str, training: bool) -> str | None:
+        """Why a function cannot run in a mode, where that is not the layer's fault."""
+        if mode != "xla":
+            return None
+        if not _keras.supports_jit(self.reference.layer):
             return "the layer says `supports_jit = False`"
+        try:
+            self._run(function, mode, training)
+        except modes.CannotCompile as error:
+            return str(error)
         return None
 
     def _observe(self, mode: str, training: bool) -> observation.Observation:
@@ -260,10 +204,10 @@ class Subject:
         key = (function.__name__, mode, training)
         if key not in self._cache:
             try:
-                layer = self._make_in_reference_state_or_fail()
-                with _equal_circumstances():
+                layer = self.reference.make()
+                with equal_circumstances():
                     self._cache[key] = function(
-                        layer, self._data, self.case.fixed_kwargs, mode, training
+                        layer, self.reference.data, self.case.fixed_kwargs, mode, training
                     )
             except Exception as error:
                 self._cache[key] = _as_finding(error, mode, f"training={training}")
@@ -271,36 +215,9 @@ class Subject:
             raise self._cache[key]
         return self._cache[key]
 
-    def _make_in_reference_state_or_fail(self):
-        try:
-            return self._make_in_reference_state()
-        except Failure:
-            raise
-        except Exception as error:
-            raise Failure(
-                f"the layer cannot be built and called: {_in_one_line(error)}",
-                where="eager, training=False",
-                hint="Call it on the inputs of the case by hand to see the whole traceback.",
-            ) from error
-
     def _skip_unless(self, compared: bool) -> None:
         if not compared:
             raise Skip("; ".join(dict.fromkeys(self.tally.left_out.values())))
-
-
-@contextlib.contextmanager
-def _equal_circumstances():
-    """Python's and NumPy's generators start alike, warnings are silent; all is as it was after."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(0)
-    np.random.seed(0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
 
 
 def _as_finding(error: Exception, mode: str, where: str) -> Exception:
@@ -310,14 +227,9 @@ def _as_finding(error: Exception, mode: str, where: str) -> Exception:
     if reason:
         return modes.CannotCompile(reason)
     hint = "" if mode == "eager" else _IN_GRAPH
-    failure = Failure(f"{mode} mode raised {_in_one_line(error)}", f"{mode}, {where}", hint)
+    failure = Failure(f"{mode} mode raised {in_one_line(error)}", f"{mode}, {where}", hint)
     failure.__cause__ = error
     return failure
-
-
-def _in_one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines)[:300]}"
 
 
 def _count(leaves: dict) -> str:

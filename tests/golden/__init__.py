@@ -1,0 +1,1 @@
+"""Models saved by every release, one file a Keras generation; they must load for ever."""

@@ -1,0 +1,45 @@
+"""Every example in a docstring runs, and everything public is documented."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import tfk_patterns
+from tfk_patterns import layers, parity
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(tfk_patterns.__path__, "tfk_patterns.")
+    if not module.name.startswith("tfk_patterns._keras.keras")  # only one twin can be imported
+]
+PUBLIC = {
+    name: thing
+    for package in (layers, parity)
+    for name, thing in vars(package).items()
+    if not name.startswith("_") and not inspect.ismodule(thing)
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_is_documented(name):
+    docstring = inspect.getdoc(PUBLIC[name])
+    assert docstring
+    assert docstring.splitlines()[0].endswith(".")
+    assert inspect.signature(PUBLIC[name]).parameters == {} or "Args:" in docstring
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLIC if hasattr(layers, n)])
+def test_layers_say_what_a_user_must_know(name):
+    docstring = inspect.getdoc(PUBLIC[name])
+    for section in ("Args:", "Call arguments:", "Input shape:", "Output shape:", "Raises:"):
+        assert section in docstring, f"{name} lacks {section}"
+    assert ">>> " in docstring
+    assert "mask" in docstring.lower()

@@ -32,7 +32,7 @@ def installed(monkeypatch):
     return pretend
 
 
-@pytest.mark.parametrize(("keras", "generation"), [("2.15.0", 2), ("3.15.1", 3), ("3.0.0", 3)])
+@pytest.mark.parametrize(("keras", "generation"), [("2.15.0", 2), ("3.15.1", 3), ("3.10.0", 3)])
 def test_the_installed_keras_decides(installed, keras, generation):
     installed(keras)
     assert keras_generation() == generation
@@ -63,6 +63,13 @@ def test_legacy_keras_without_tf_keras_is_refused(installed, monkeypatch):
 def test_an_old_tensorflow_is_refused(version):
     with pytest.raises(ImportError, match=r"needs TensorFlow 2.15 or newer.*Received: tensorflow"):
         _environment._check_tensorflow(version)
+
+
+@pytest.mark.parametrize("version", ["3.0.5", "3.9.2"])
+def test_an_old_keras_3_is_refused(installed, version):
+    installed(version)
+    with pytest.raises(ImportError, match=r"needs Keras 3.10 or newer.*Received: keras 3"):
+        keras_generation()
 
 
 @pytest.mark.parametrize("version", ["2.15.0", "2.21.0", "2.22.0-rc1", "3.0.0"])

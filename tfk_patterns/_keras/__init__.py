@@ -25,6 +25,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
 
 add_exact_weight = _twin.add_exact_weight
 check_generation_of = _twin.check_generation_of
+keep_losses_per_replica = _twin.keep_losses_per_replica
 supports_jit = _twin.supports_jit
 trainable_variables = _twin.trainable_variables
 variable_name = _twin.variable_name
@@ -35,6 +36,7 @@ __all__ = [
     "attach_mask",
     "attached_mask",
     "check_generation_of",
+    "keep_losses_per_replica",
     "metrics_of",
     "register",
     "state_variables",

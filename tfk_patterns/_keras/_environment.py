@@ -29,14 +29,28 @@ def keras_generation() -> int:
                 f"Received: TF_USE_LEGACY_KERAS={os.environ['TF_USE_LEGACY_KERAS']}"
             )
         return 2
-    generation = int(importlib.metadata.version("keras").split(".")[0])
-    if generation == 3:
-        _check_backend()
-    return generation
+    version = importlib.metadata.version("keras")
+    if _major_minor(version) < (3, 0):
+        return 2
+    _check_keras_3(version)
+    _check_backend()
+    return 3
+
+
+def _major_minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def _check_keras_3(version: str) -> None:
+    if _major_minor(version) < (3, 10):  # the first whose variables can be synchronized on read
+        raise ImportError(
+            "tfk_patterns needs Keras 3.10 or newer, or Keras 2: run `pip install --upgrade "
+            f"keras`. Received: keras {version}"
+        )
 
 
 def _check_tensorflow(version: str) -> None:
-    if tuple(int(part) for part in version.split(".")[:2]) < (2, 15):
+    if _major_minor(version) < (2, 15):
         raise ImportError(
             "tfk_patterns needs TensorFlow 2.15 or newer: run `pip install --upgrade tensorflow`. "
             f"Received: tensorflow {version}"

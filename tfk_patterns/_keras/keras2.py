@@ -5,9 +5,11 @@ from typing import Any
 import tensorflow as tf
 
 _AGGREGATION = {
-    "none": tf.VariableAggregation.NONE,
-    "mean": tf.VariableAggregation.MEAN,
-    "only_first_replica": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    "none": {},
+    "mean": {
+        "synchronization": tf.VariableSynchronization.ON_READ,
+        "aggregation": tf.VariableAggregation.MEAN,
+    },
 }
 
 
@@ -16,6 +18,8 @@ def add_exact_weight(
 ):
     """Adds a weight that is stored and read in exactly `dtype`, whatever the dtype policy.
 
+    Replicas write it each for itself, without waiting for one another.
+
     Args:
         layer: The layer that owns the weight.
         name: Name of the weight.
@@ -23,8 +27,8 @@ def add_exact_weight(
         shape: Its shape.
         initializer: A Keras initializer.
         trainable: Whether the optimizer moves it.
-        aggregation: How the replicas' own writes become one value: `"none"`, `"mean"` or
-            `"only_first_replica"`.
+        aggregation: What is read outside of the replicas: `"none"` for the first replica's value,
+            `"mean"` for the mean over the replicas.
     """
     return layer.add_weight(
         name=name,
@@ -32,9 +36,13 @@ def add_exact_weight(
         dtype=dtype,
         initializer=initializer,
         trainable=trainable,
-        aggregation=_AGGREGATION[aggregation],
         experimental_autocast=False,
+        **_AGGREGATION[aggregation],
     )
+
+
+def keep_losses_per_replica(layer) -> None:
+    """Makes `add_loss` right where replicas wait for one another in `call`: here it is."""
 
 
 def check_generation_of(layer: Any) -> None:

@@ -1,14 +1,18 @@
 """What the library needs of Keras 3 on its TensorFlow backend."""
 
+import threading
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
 
 
 def add_exact_weight(
     layer, *, name: str, dtype, shape=(), initializer="zeros", trainable=False, aggregation="none"
 ):
     """Adds a weight that is stored and read in exactly `dtype`, whatever the dtype policy.
+
+    Replicas write it each for itself, without waiting for one another.
 
     Args:
         layer: The layer that owns the weight.
@@ -17,18 +21,57 @@ def add_exact_weight(
         shape: Its shape.
         initializer: A Keras initializer.
         trainable: Whether the optimizer moves it.
-        aggregation: How the replicas' own writes become one value: `"none"`, `"mean"` or
-            `"only_first_replica"`.
+        aggregation: What is read outside of the replicas: `"none"` for the first replica's value,
+            `"mean"` for the mean over the replicas.
     """
-    return layer.add_weight(
-        name=name,
+    if aggregation == "none":
+        return layer.add_weight(
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            initializer=initializer,
+            trainable=trainable,
+            autocast=False,
+        )
+    # `add_weight` cannot ask for it; the layer tracks a variable that is set as its attribute.
+    return keras.Variable(
+        keras.initializers.get(initializer),
         shape=shape,
         dtype=dtype,
-        initializer=initializer,
         trainable=trainable,
-        aggregation=aggregation,
         autocast=False,
+        aggregation=aggregation,
+        synchronization="on_read",
+        name=name,
     )
+
+
+def keep_losses_per_replica(layer) -> None:
+    """Makes `add_loss` right where replicas wait for one another in `call`.
+
+    Keras 3 keeps a layer's losses in one list for all replicas, which run in threads that take
+    turns: each clears what another has added, and reads what another adds (docs/findings.md).
+    """
+    layer._losses = _LossesOfThread()
+
+
+class _LossesOfThread(threading.local):
+    """What Keras 3 uses of the list of a layer's losses, for each thread apart."""
+
+    def __init__(self):
+        self._losses = []
+
+    def extend(self, losses):
+        self._losses.extend(losses)
+
+    def clear(self):
+        self._losses.clear()
+
+    def __getitem__(self, index):
+        return self._losses[index]
+
+    def __reduce__(self):
+        return (type(self), ())  # a copied layer starts without losses
 
 
 def check_generation_of(layer: Any) -> None:

@@ -23,7 +23,6 @@ def add_random_state(layer, seed: int | None):
         shape=(2,),
         dtype="int64",
         initializer=initial_state,
-        aggregation="only_first_replica",
     )
 
 

@@ -63,6 +63,7 @@ class BaseActivityRegularization(keras.layers.Layer):
         self.weight = _validate.non_negative("weight", weight)
         self.warmup_steps = _validate.non_negative_integer("warmup_steps", warmup_steps)
         self.supports_masking = True
+        _keras.keep_losses_per_replica(self)
 
     def penalty(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """The penalty before its weight; a subclass writes it.
@@ -97,9 +98,7 @@ class BaseActivityRegularization(keras.layers.Layer):
     def build(self, input_shape):
         self.check_shape(input_shape)
         if self.warmup_steps:
-            self.step = _keras.add_exact_weight(
-                self, name="step", dtype="int64", aggregation="only_first_replica"
-            )
+            self.step = _keras.add_exact_weight(self, name="step", dtype="int64")
         self.built = True
 
     def call(self, inputs, mask=None, training=None):

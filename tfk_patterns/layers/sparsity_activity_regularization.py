@@ -1,5 +1,7 @@
 """Sparse activations: each unit's mean activation is drawn to a small target."""
 
+import math
+
 import tensorflow as tf
 
 from tfk_patterns import _keras, _validate
@@ -61,9 +63,9 @@ class SparsityActivityRegularization(BaseActivityRegularization):
         count = sum_over_replicas(count_valid(inputs, mask))
         sums = sum_over_replicas(tf.reduce_sum(inputs, axis=range(inputs.shape.rank - 1)))
         mean = tf.clip_by_value(tf.math.divide_no_nan(sums, count), _EPSILON, 1 - _EPSILON)
-        divergence = self.target * (tf.math.log(self.target) - tf.math.log(mean)) + (
-            1 - self.target
-        ) * (tf.math.log(1 - self.target) - tf.math.log(1 - mean))
+        on, off = self.target, 1 - self.target
+        divergence = on * (math.log(on) - tf.math.log(mean))
+        divergence += off * (math.log(off) - tf.math.log(1 - mean))
         return tf.where(count > 0, tf.reduce_sum(divergence), tf.zeros((), inputs.dtype))
 
     def get_config(self):

@@ -1,0 +1,185 @@
+"""What every layer must do: precisions, unknown and empty dimensions, config, files, replicas.
+
+XLA, graphs and gradients in every mode are the harness's part, in `test_parity.py`.
+"""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from tests.layers.cases import CASES
+from tests.layers.models import data_of, layer_in, model_of, targets_of
+
+# Relative to the largest value; half the digits of float16 and bfloat16 and a little less.
+PRECISIONS = {"float64": 1e-12, "float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}
+EXACT = {"rtol": 1e-6, "atol": 1e-6}  # the same float32 computation in another graph
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def remade(layer, **changes):
+    return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def call(layer, case, training=False):
+    outputs = layer(case.inputs, mask=case.mask, training=training)
+    return np.asarray(tf.cast(outputs, tf.float64)), [float(loss) for loss in layer.losses]
+
+
+def assert_close(actual, expected, tolerance):
+    scale = np.max(np.abs(expected), initial=1e-30)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+
+
+@each_case
+@pytest.mark.parametrize("policy", PRECISIONS)
+def test_precisions(case, policy):
+    """Every policy gives the float64 result to its digits; losses are float32 at least."""
+    layer = remade(case.make(), dtype=policy)
+    exact = remade(layer, dtype="float64")
+    for training in (False, True):
+        if training and getattr(layer, "rate", 0):
+            continue  # without a seed each layer drops others; values are tested elsewhere
+        outputs, losses = call(layer, case, training)
+        expected, expected_losses = call(exact, case, training)
+        assert_close(outputs, expected, PRECISIONS[policy])
+        assert_close(losses, expected_losses, max(PRECISIONS[policy], 1e-6))
+    assert layer(case.inputs, mask=case.mask).dtype == layer.compute_dtype
+    assert all(loss.dtype == tf.float32 for loss in layer.losses)
+
+
+@each_case
+def test_unknown_dimensions(case):
+    """In a functional model, and in a function whose signature leaves all but features open."""
+    model = model_of(case)
+    layer = layer_in(model, case)
+    signature = [tf.TensorSpec([None] * (case.inputs.ndim - 1) + [case.inputs.shape[-1]])]
+    if case.mask is not None:
+        signature.append(tf.TensorSpec([None] * case.mask.ndim, tf.bool))
+
+    @tf.function(input_signature=signature)
+    def traced(inputs, mask=None):
+        return layer(inputs, mask=mask)
+
+    state = layer.get_weights()
+    expected, _ = call(layer, case)
+    layer.set_weights(state)
+    outputs = traced(case.inputs) if case.mask is None else traced(case.inputs, case.mask)
+    tolerance = 4e-2 if "float16" in layer.compute_dtype else 1e-6
+    assert_close(np.asarray(tf.cast(outputs, tf.float64)), expected, tolerance)
+    predictions = model.predict(data_of(case), verbose=0)
+    assert predictions.shape == targets_of(case).shape
+    if not getattr(layer, "monte_carlo", False) and case.mask is None:
+        assert_close(predictions[..., 0], expected.sum(axis=-1), max(tolerance, 1e-5))
+
+
+@each_case
+@pytest.mark.parametrize("size", [0, 1])
+def test_batches_of_none_and_one(case, size):
+    layer = case.make()
+    inputs = tf.constant(case.inputs[:size])
+    mask = None if case.mask is None else case.mask[:size]
+    full = layer(case.inputs, mask=case.mask)
+    for training in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, mask=mask, training=training)
+            losses = [tf.convert_to_tensor(loss) for loss in layer.losses]
+            total = tf.reduce_sum(tf.cast(outputs, tf.float32)) + sum(losses)
+        assert outputs.shape == (size, *full.shape[1:])
+        assert np.isfinite(np.asarray(tf.cast(outputs, tf.float32))).all()
+        assert np.isfinite(tape.gradient(total, inputs)).all()
+        if size == 0:
+            assert all(float(loss) == 0.0 for loss in losses)
+    assert all(np.isfinite(weight).all() for weight in layer.get_weights())
+
+
+@each_case
+def test_config(case):
+    layer = case.make()
+    config = json.loads(json.dumps(layer.get_config()))
+    arguments = set(inspect.signature(type(layer).__init__).parameters) - {"self", "kwargs"}
+    assert arguments <= config.keys()
+    again = type(layer).from_config(config)
+    assert again.get_config() == layer.get_config()
+    if getattr(layer, "rate", 0) and layer.seed is None:
+        return  # another random state, as it should be
+    for training in (False, True):
+        for ours, theirs in zip(
+            call(layer, case, training), call(again, case, training), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@each_case
+@pytest.mark.parametrize("how", ["keras_file", "weights_file"])
+def test_files(case, how, tmp_path):
+    """A trained model comes back with its predictions and losses, and trains on."""
+    model = model_of(case)
+    targets = targets_of(case)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.fit(data_of(case), targets, epochs=2, verbose=0)
+    if how == "keras_file":
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    else:
+        model.save_weights(tmp_path / "model.weights.h5")
+        again = model_of(case)
+        again.compile(keras.optimizers.SGD(0.01), "mse")
+        again.load_weights(tmp_path / "model.weights.h5")
+    for before, after in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    for one in (model, again):
+        one.evaluate(data_of(case), targets, verbose=0)  # random states move alike
+    np.testing.assert_allclose(
+        model.predict(data_of(case), verbose=0), again.predict(data_of(case), verbose=0), **EXACT
+    )
+    assert model.evaluate(data_of(case), targets, verbose=0) == pytest.approx(
+        again.evaluate(data_of(case), targets, verbose=0), rel=1e-6
+    )
+    again.fit(data_of(case), targets, verbose=0)
+
+
+@each_case
+def test_export(case, tmp_path):
+    model = model_of(case)
+    model.export(str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    outputs = loaded.serve(tf.constant(data_of(case)))
+    assert outputs.shape == targets_of(case).shape
+    if not getattr(layer_in(model, case), "monte_carlo", False):
+        np.testing.assert_allclose(outputs, model.predict(data_of(case), verbose=0), **EXACT)
+        return
+    again = loaded.serve(tf.constant(data_of(case)))
+    assert not np.array_equal(outputs, again)
+
+
+@each_case
+def test_two_replicas_train(case, two_replicas):
+    """As on one device, where nothing is random and the replicas' statistics are not their own."""
+
+    def train(strategy):
+        with strategy.scope():
+            keras.utils.set_random_seed(0)
+            model = model_of(case)
+            model.compile(keras.optimizers.SGD(0.01), "mse")
+        arrays = (data_of(case), targets_of(case))
+        data = tf.data.Dataset.from_tensor_slices(arrays).batch(len(arrays[0]))
+        losses = model.fit(data, epochs=3, shuffle=False, verbose=0).history["loss"]
+        return losses, model.layers[-1].get_weights()
+
+    losses, weights = train(two_replicas)
+    assert np.isfinite(losses).all()
+    layer = case.make()
+    own_statistics = hasattr(layer, "synchronized") and not layer.synchronized
+    if own_statistics or getattr(layer, "rate", 0):
+        return
+    expected_losses, expected_weights = train(tf.distribute.get_strategy())
+    tolerance = 1e-2 if "float16" in layer.compute_dtype else 1e-5
+    np.testing.assert_allclose(losses, expected_losses, rtol=tolerance)
+    for actual, expected in zip(weights, expected_weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=1e-6)

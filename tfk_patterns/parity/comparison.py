@@ -74,7 +74,8 @@ def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: floa
     if largest <= atol + rtol * scale:
         return Difference(None, largest, relative)
     place = f" at {[int(i) for i in index]}" if index else ""
-    text = f"is {actual[index]:.7g}{place} where eager mode gives {expected[index]:.7g}"
+    digits = 7 if f"{actual[index]:.7g}" != f"{expected[index]:.7g}" else 17
+    text = f"is {actual[index]:.{digits}g}{place} where eager mode gives {expected[index]:.{digits}g}"
     return Difference(text, largest, relative)
 
 

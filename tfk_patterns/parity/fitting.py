@@ -64,9 +64,10 @@ def fit(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, tr
     )
     return FitObservation(
         history={
-            without_number(name): np.asarray(values) for name, values in history.history.items()
+            without_number(name): np.asarray(values, np.float32)
+            for name, values in history.history.items()
         },
-        step_losses=np.asarray(step_losses),
+        step_losses=np.asarray(step_losses, np.float32),
         variables=values_by_name(_keras.state_variables(layer)),
         iterations=np.asarray(int(optimizer.iterations)),
     )

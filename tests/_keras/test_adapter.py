@@ -51,9 +51,10 @@ def test_an_exact_weight_keeps_its_dtype_under_every_policy(policy):
             self.built = True
 
         def call(self, inputs):
-            self.dtypes = tf.convert_to_tensor(self.count).dtype, tf.convert_to_tensor(
-                self.total
-            ).dtype
+            self.dtypes = (
+                tf.convert_to_tensor(self.count).dtype,
+                tf.convert_to_tensor(self.total).dtype,
+            )
             return inputs
 
     layer = Exact(dtype=policy)

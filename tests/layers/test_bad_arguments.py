@@ -66,7 +66,7 @@ def test_constructor_arguments(layer, name, value, error, expected):
 
 
 def test_an_activation_layer_is_refused_with_the_remedy():
-    with pytest.raises(TypeError, match="pass None and put the layer after this one. Received"):
+    with pytest.raises(TypeError, match=r"pass None and put the layer after this one\. Received"):
         BLOCK(activation=keras.layers.PReLU())
 
 

@@ -75,9 +75,7 @@ def test_it_equals_batch_normalization_of_keras(inputs):
         )
     for name in ("moving_mean", "moving_variance", "gamma", "beta"):
         mine, other = getattr(ours, name), getattr(theirs, name)
-        np.testing.assert_allclose(
-            tf.convert_to_tensor(mine), tf.convert_to_tensor(other), **CLOSE
-        )
+        np.testing.assert_allclose(tf.convert_to_tensor(mine), tf.convert_to_tensor(other), **CLOSE)
 
 
 @pytest.mark.parametrize("empty", ["no_samples", "all_masked"])

@@ -53,9 +53,7 @@ class SparsityActivityRegularization(BaseActivityRegularization):
         Ng, "Sparse autoencoder", CS294A Lecture notes, Stanford, 2011.
     """
 
-    def __init__(
-        self, target: float = 0.05, weight: float = 1.0, warmup_steps: int = 0, **kwargs
-    ):
+    def __init__(self, target: float = 0.05, weight: float = 1.0, warmup_steps: int = 0, **kwargs):
         super().__init__(weight=weight, warmup_steps=warmup_steps, **kwargs)
         self.target = _validate.open_fraction("target", target)
 

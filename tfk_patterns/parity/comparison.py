@@ -74,8 +74,9 @@ def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: floa
     if largest <= atol + rtol * scale:
         return Difference(None, largest, relative)
     place = f" at {[int(i) for i in index]}" if index else ""
-    digits = 7 if f"{actual[index]:.7g}" != f"{expected[index]:.7g}" else 17
-    text = f"is {actual[index]:.{digits}g}{place} where eager mode gives {expected[index]:.{digits}g}"
+    found, wanted = actual[index], expected[index]
+    digits = 7 if f"{found:.7g}" != f"{wanted:.7g}" else 17
+    text = f"is {found:.{digits}g}{place} where eager mode gives {wanted:.{digits}g}"
     return Difference(text, largest, relative)
 
 

@@ -59,9 +59,7 @@ def fit(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, tr
     record = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: step_losses.append(float(logs["loss"]))
     )
-    history = model.fit(
-        _batches(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record]
-    )
+    history = model.fit(_batches(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record])
     return FitObservation(
         history={
             without_number(name): np.asarray(values, np.float32)

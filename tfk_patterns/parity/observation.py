@@ -42,7 +42,6 @@ def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str
         mode: One of `modes.MODES`.
         training: The `training` argument of the call.
     """
-
     # A partial, and not a closure: TensorFlow would take each for a retracing of the last one.
     function = run_in(mode, functools.partial(_observed_call, layer, fixed_kwargs, training))
     calls = tuple(_as_arrays(function(data)) for _ in range(CALLS))

@@ -16,7 +16,5 @@ _HINT = (
 def variables(subject):
     """Every variable is, after three calls, what it is in eager mode; metrics' left out."""
     for pair in subject.pairs():
-        subject.compare(
-            pair.eager.variables, pair.other.variables, pair.label, "variables", _HINT
-        )
+        subject.compare(pair.eager.variables, pair.other.variables, pair.label, "variables", _HINT)
     subject.skip_if_nothing("the layer has no variables")

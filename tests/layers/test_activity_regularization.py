@@ -140,6 +140,19 @@ def test_a_penalty_that_is_no_scalar_is_refused():
         PerSample()(tf.ones((3, 2)))
 
 
+def test_a_penalty_may_be_a_number_but_not_nothing():
+    class Constant(layers.BaseActivityRegularization):
+        def penalty(self, inputs, mask):
+            return value
+
+    value, layer = 2.0, Constant(weight=3.0)
+    layer(tf.ones((3, 2)))
+    assert float(layer.losses[0]) == 6.0
+    value = None
+    with pytest.raises(TypeError, match=r"`penalty` of Constant must .* Received: None"):
+        Constant()(tf.ones((3, 2)))
+
+
 def test_a_subclass_without_a_penalty_says_so():
     class Nothing(layers.BaseActivityRegularization):
         pass
@@ -170,7 +183,7 @@ def test_fit_ramps_and_evaluate_uses_the_current_weight(run_eagerly):
     model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=run_eagerly)
     inputs, targets = np.ones((4, 2), "float32"), np.zeros((4, 1), "float32")
     data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
-    history = model.fit(data, validation_data=data, epochs=3, verbose=0).history
+    history = model.fit(data, validation_data=data, epochs=3, shuffle=False, verbose=0).history
     # A batch adds 2; two steps an epoch: (1/4 + 2/4) / 2, (3/4 + 1) / 2, 1.
     np.testing.assert_allclose(history["loss"], [0.75, 1.75, 2.0], **CLOSE)
     np.testing.assert_allclose(history["val_loss"], [1.0, 2.0, 2.0], **CLOSE)
@@ -182,7 +195,7 @@ def test_the_ramp_counts_once_a_step_under_two_replicas(two_replicas):
         model.compile(keras.optimizers.SGD(0.0), "mse")
     inputs, targets = np.ones((8, 2), "float32"), np.zeros((8, 1), "float32")
     data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(4)
-    model.fit(data, epochs=3, verbose=0)
+    model.fit(data, epochs=3, shuffle=False, verbose=0)
     assert tf.convert_to_tensor(model.layers[1].step).numpy() == 6
 
 

@@ -65,6 +65,11 @@ def test_constructor_arguments(layer, name, value, error, expected):
     assert f"Received: {name}={value!r}" in message
 
 
+def test_monte_carlo_is_fixed_for_the_life_of_a_layer():
+    with pytest.raises(AttributeError, match="monte_carlo"):
+        BLOCK().monte_carlo = True
+
+
 def test_an_activation_layer_is_refused_with_the_remedy():
     with pytest.raises(TypeError, match=r"pass None and put the layer after this one\. Received"):
         BLOCK(activation=keras.layers.PReLU())

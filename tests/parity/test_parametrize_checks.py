@@ -1,5 +1,6 @@
 """`parametrize_checks` in a test file of somebody else's."""
 
+import numpy as np
 import pytest
 from tensorflow import keras
 
@@ -61,11 +62,20 @@ def test_a_failure_shows_the_report(run):
     result.stdout.fnmatch_lines(["*outputs: outputs is*where eager mode gives*"])
 
 
-def test_an_expected_failure_does_not_fail(run):
-    assert run("-k", "known").ret == pytest.ExitCode.OK
+def test_an_expected_failure_is_an_xfail(run):
+    result = run("-k", "known", "-rx")
+    result.assert_outcomes(xfailed=1, skipped=6, deselected=14)
+    result.stdout.fnmatch_lines(["XFAIL*counts in Python*"])
 
 
 def test_two_cases_of_one_name_are_refused():
-    case = LayerCase(keras.layers.ReLU, [[1.0]])
-    with pytest.raises(ValueError, match=r"`cases` must be cases with different names\. Received"):
+    case = LayerCase(keras.layers.ReLU, np.ones((2, 3)))
+    with pytest.raises(
+        ValueError, match=r"`cases` must be cases with different names, which `name=` gives"
+    ):
         parametrize_checks([case, case])
+
+
+def test_a_case_alone_is_no_list():
+    with pytest.raises(TypeError, match=r"`cases` must be a list of LayerCase\. Received"):
+        parametrize_checks(LayerCase(keras.layers.ReLU, np.ones((2, 3))))

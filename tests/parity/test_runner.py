@@ -10,6 +10,7 @@ from tensorflow import keras
 
 from tests.parity.broken.fit import LateScale
 from tests.parity.broken.outputs import AnnealedScale
+from tfk_patterns import _keras
 from tfk_patterns.parity import LayerCase, ParityError, check_layer, list_checks
 from tfk_patterns.parity.subject import Subject
 
@@ -42,6 +43,33 @@ class ValidRows(keras.layers.Layer):
 class ReadsValues(keras.layers.Layer):
     def call(self, inputs):
         return inputs * float(inputs.numpy().max())
+
+
+class Rectified(keras.layers.Layer):
+    def call(self, inputs):
+        if tf.reduce_mean(inputs) > 0:
+            return inputs
+        return -inputs
+
+
+class GlobalNoise(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        return inputs + tf.random.normal(tf.shape(inputs)) if training else inputs
+
+
+class AnnealedGlobalNoise(GlobalNoise):
+    calls = 0
+
+    def call(self, inputs, training=None):
+        self.calls += 1
+        return super().call(inputs, training=training) / self.calls
+
+
+_the_only_one = keras.layers.ReLU()
+
+
+def _always_the_same():
+    return _the_only_one
 
 
 class CannotBeCalled(keras.layers.Layer):
@@ -130,6 +158,23 @@ def test_a_layer_that_cannot_be_traced_gets_a_report():
     assert "traceable" in report.failures[0].hint
 
 
+def test_python_control_flow_is_judged_as_by_fit():
+    assert check_layer(LayerCase(Rectified, INPUTS), on_fail="report").passed == _keras.AUTOGRAPH
+
+
+def test_draws_from_the_global_state_are_not_passed_in_silence():
+    report = check_layer(LayerCase(GlobalNoise, INPUTS))
+    outputs = report.results[0]
+    assert outputs.verdict == "skipped"
+    assert outputs.reason.startswith("nothing compared with training=True: draws from TensorFlow")
+
+
+def test_a_wrong_inference_fails_even_where_training_draws_from_the_global_state():
+    report = check_layer(LayerCase(AnnealedGlobalNoise, INPUTS), on_fail="report")
+    assert report.results[0].verdict == "failed"
+    assert not report
+
+
 def test_a_layer_that_cannot_be_called_gets_a_report():
     report = check_layer(LayerCase(CannotBeCalled, INPUTS), on_fail="report")
     assert [r.check for r in report.failures] == ["outputs"]
@@ -149,6 +194,8 @@ def test_a_layer_that_cannot_be_called_gets_a_report():
             ValueError,
             "`expected_failures` must be one of",
         ),
+        ({"checks": []}, ValueError, "`checks` must be at least one"),
+        ({"case": LayerCase(_always_the_same, INPUTS)}, ValueError, "`make` must return a fresh"),
         ({"case": LayerCase(lambda: 3, INPUTS)}, TypeError, "`make` must return a tf.keras layer"),
     ],
 )

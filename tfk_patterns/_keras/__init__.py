@@ -23,6 +23,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
     state_variables,
 )
 
+AUTOGRAPH: bool = _twin.AUTOGRAPH
 add_exact_weight = _twin.add_exact_weight
 check_generation_of = _twin.check_generation_of
 keep_losses_per_replica = _twin.keep_losses_per_replica
@@ -31,6 +32,7 @@ trainable_variables = _twin.trainable_variables
 variable_name = _twin.variable_name
 
 __all__ = [
+    "AUTOGRAPH",
     "GENERATION",
     "add_exact_weight",
     "attach_mask",

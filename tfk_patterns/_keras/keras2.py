@@ -13,6 +13,10 @@ _AGGREGATION = {
 }
 
 
+AUTOGRAPH = True
+"""Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
+
+
 def add_exact_weight(
     layer, *, name: str, dtype, shape=(), initializer="zeros", trainable=False, aggregation="none"
 ):

@@ -6,6 +6,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+AUTOGRAPH = False
+"""Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
+
 
 def add_exact_weight(
     layer, *, name: str, dtype, shape=(), initializer="zeros", trainable=False, aggregation="none"

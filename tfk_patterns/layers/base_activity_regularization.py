@@ -22,7 +22,11 @@ class BaseActivityRegularization(keras.layers.Layer):
     had, so 0 before the first one. The steps are counted in a non-trainable weight, once per
     step also under replicas; a layer that is shared counts each of its training calls.
 
-    Masks are passed on. The penalty leaves masked steps out.
+    Masks are passed on. `penalty` gets zeros in the masked steps; `mean_over_samples` leaves them
+    out.
+
+    To save and load a model with a layer of your own, register its class with
+    `keras.utils.register_keras_serializable()`, and add its own arguments to `get_config`.
 
     Args:
         weight: Factor of the penalty, at least 0.
@@ -81,6 +85,8 @@ class BaseActivityRegularization(keras.layers.Layer):
     def mean_over_samples(self, values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """The mean over the samples of the sum of each one's values, masked steps left out.
 
+        A sample without a valid step counts as one with a sum of 0.
+
         Args:
             values: Tensor `(batch, ...)`.
             mask: Boolean tensor on the leading axes of `values`, or `None`.
@@ -105,16 +111,22 @@ class BaseActivityRegularization(keras.layers.Layer):
         self.check_shape(inputs.shape)
         mask = as_checked_mask(mask, inputs)
         weight = self._next_weight(training) if self.warmup_steps else self.weight
-        penalty = self.penalty(zero_masked(at_least_float32(inputs), mask), mask)
-        if penalty.shape.rank not in (0, None):
-            raise ValueError(
-                f"`penalty` of {type(self).__name__} must return one scalar; "
-                "`mean_over_samples(values, mask)` makes one. Received: a tensor of shape "
-                f"{tuple(penalty.shape)}"
-            )
+        penalty = self._checked(self.penalty(zero_masked(at_least_float32(inputs), mask), mask))
         # Keras 3 sums the losses of a model without a cast, so all have its default dtype.
         self.add_loss(tf.cast(penalty, keras.backend.floatx()) * weight)
         return inputs
+
+    def _checked(self, penalty):
+        expected = (
+            f"`penalty` of {type(self).__name__} must return one scalar; "
+            "`mean_over_samples(values, mask)` makes one. Received: "
+        )
+        if penalty is None:
+            raise TypeError(f"{expected}None")
+        penalty = tf.convert_to_tensor(penalty)
+        if penalty.shape.rank not in (0, None):
+            raise ValueError(f"{expected}a tensor of shape {tuple(penalty.shape)}")
+        return penalty
 
     def _next_weight(self, training):
         step = tf.convert_to_tensor(self.step)

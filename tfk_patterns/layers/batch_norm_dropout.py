@@ -18,17 +18,19 @@ class BatchNormDropout(keras.layers.Layer):
 
     In training the input is normalised with the mean and variance of the batch, which the moving
     ones follow, and dropout is on. In inference the moving ones are used, dropout is off, and no
-    variable is written. `trainable=False` freezes the normalisation as it freezes
-    `keras.layers.BatchNormalization`: it uses the moving statistics and leaves them alone, also in
-    training; dropout stays on there.
+    variable is written; with `monte_carlo=True` dropout is on there too, and its random state goes
+    on, while the normalisation stays as it is. `trainable=False` freezes the normalisation as it
+    freezes `keras.layers.BatchNormalization`: it uses the moving statistics and leaves them alone,
+    also in training; dropout stays on there.
 
     Masked steps do not count in the statistics; a batch without a valid step leaves them as they
     are. Masks are passed on. Statistics are computed in float32 at least. Each call that drops
-    draws a new mask from the layer's own state, which is saved with its weights; eager and
-    compiled calls draw the same one.
+    draws a new mask from the layer's own state, which is saved with its weights (a layer with a
+    rate of 0 has none); eager and compiled calls draw the same one.
 
     Args:
-        activation: A Keras activation: a name, a callable, or `None` for none.
+        activation: A Keras activation: a name, a function, or `None` for none. A model is loaded
+            again only where its function is registered with Keras.
         rate: Fraction of the activations to drop, in [0, 1).
         momentum: Of the moving mean and variance, in [0, 1].
         epsilon: Added to the variance, more than 0.
@@ -36,8 +38,10 @@ class BatchNormDropout(keras.layers.Layer):
         scale: Whether a learned factor is applied (`gamma`).
         synchronized: Whether the statistics of a batch are taken over all replicas.
         monte_carlo: Whether dropout stays on in inference (the normalisation does not), so that
-            several predictions show how sure the model is.
-        seed: Integer that makes the dropout masks reproducible, or `None`.
+            several predictions show how sure the model is. Fixed for the life of the layer, since
+            a compiled model would not notice a change.
+        seed: Integer that makes the dropout masks reproducible, or `None`. Layers with the same
+            seed draw the same masks.
         **kwargs: Of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -93,9 +97,14 @@ class BatchNormDropout(keras.layers.Layer):
         self.center = _validate.boolean("center", center)
         self.scale = _validate.boolean("scale", scale)
         self.synchronized = _validate.boolean("synchronized", synchronized)
-        self.monte_carlo = _validate.boolean("monte_carlo", monte_carlo)
+        self._monte_carlo = _validate.boolean("monte_carlo", monte_carlo)
         self.seed = None if seed is None else _validate.non_negative_integer("seed", seed)
         self.supports_masking = True
+
+    @property
+    def monte_carlo(self) -> bool:
+        """Whether dropout stays on in inference."""
+        return self._monte_carlo
 
     def build(self, input_shape):
         _validate.rank_at_least("inputs", input_shape, 2, "(batch, ..., features)")

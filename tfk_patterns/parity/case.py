@@ -5,8 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfk_patterns import _validate
+from tfk_patterns.parity.comparison import TOLERANCES
+
+_ARRAYS = (np.ndarray, np.generic, tf.Tensor, tf.RaggedTensor, tf.SparseTensor)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,8 +30,9 @@ class LayerCase:
         name: Name in reports and test ids; that of `make` by default.
 
     Raises:
-        TypeError: `make` is not callable, or another argument has the wrong type.
-        ValueError: `call_kwargs` holds `training`.
+        TypeError: `make` is no callable, or a layer; or another argument has the wrong type.
+        ValueError: `call_kwargs` holds `training`, the mask does not fit the inputs, or the
+            tolerance is negative or for a dtype that has none.
 
     Example:
 
@@ -44,17 +49,27 @@ class LayerCase:
     'masked_max'
     """
 
-    make: Callable[[], Any]
-    inputs: Any
-    mask: Any = None
-    call_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    tolerance: float | Mapping[str, tuple[float, float]] | None = None
+    # Arrays would fill the screen wherever pytest shows a case.
+    make: Callable[[], Any] = dataclasses.field(repr=False)
+    inputs: Any = dataclasses.field(repr=False)
+    mask: Any = dataclasses.field(default=None, repr=False)
+    call_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    tolerance: float | Mapping[str, tuple[float, float]] | None = dataclasses.field(
+        default=None, repr=False
+    )
     name: str | None = None
 
     def __post_init__(self):
-        if not callable(self.make):
-            raise _validate.type_error("make", "a callable that returns a fresh layer", self.make)
+        is_layer = hasattr(self.make, "get_config") and not isinstance(self.make, type)
+        if is_layer or not callable(self.make):
+            raise _validate.type_error(
+                "make",
+                "a callable that returns a fresh layer, as `lambda: MyLayer()` is",
+                self.make,
+            )
+        _check_inputs(self.inputs)
+        _check_mask(self.mask, self.inputs)
         for name in ("call_kwargs", "expected_failures"):
             if not isinstance(getattr(self, name), Mapping):
                 raise _validate.type_error(name, "a dict", getattr(self, name))
@@ -62,10 +77,11 @@ class LayerCase:
             raise _validate.value_error(
                 "call_kwargs", "without `training`, which the harness sets", dict(self.call_kwargs)
             )
-        if self.tolerance is not None and not isinstance(self.tolerance, Mapping):
-            _validate.non_negative("tolerance", self.tolerance)
+        _check_tolerance(self.tolerance)
         if self.name is None:
             object.__setattr__(self, "name", _name_of(self.make))
+        if not isinstance(self.name, str):
+            raise _validate.type_error("name", "a string", self.name)
 
     @property
     def batched_kwargs(self) -> dict[str, np.ndarray]:
@@ -83,6 +99,49 @@ class LayerCase:
         first = _first_leaf(self.inputs)
         shape, batch = np.shape(value), np.shape(first)
         return hasattr(value, "shape") and bool(shape and batch) and shape[0] == batch[0]
+
+
+def _check_inputs(inputs: Any) -> None:
+    leaves = tf.nest.flatten(inputs)
+    if not leaves or not all(isinstance(leaf, _ARRAYS) for leaf in leaves):
+        raise _validate.type_error(
+            "inputs", "an array, or a list, tuple or dict of arrays or eager tensors", inputs
+        )
+
+
+def _check_mask(mask: Any, inputs: Any) -> None:
+    if mask is None:
+        return
+    masks, leaves = tf.nest.flatten(mask), tf.nest.flatten(inputs)
+    if len(masks) != len(leaves):
+        raise ValueError(
+            f"`mask` must have one entry, an array or None, for each of the {len(leaves)} arrays "
+            f"in `inputs`. Received: {len(masks)}"
+        )
+    for part, leaf in zip(masks, leaves, strict=True):
+        if part is None:
+            continue
+        if not isinstance(part, _ARRAYS) or tf.as_dtype(part.dtype) != tf.bool:
+            raise _validate.type_error("mask", "made of boolean arrays and None", part)
+        if tuple(part.shape) != tuple(leaf.shape[: len(part.shape)]):
+            raise ValueError(
+                "`mask` must have the leading axes of its input. Received: a mask of shape "
+                f"{tuple(part.shape)} for an input of shape {tuple(leaf.shape)}"
+            )
+
+
+def _check_tolerance(tolerance: Any) -> None:
+    if tolerance is None:
+        return
+    if not isinstance(tolerance, Mapping):
+        _validate.non_negative("tolerance", tolerance)
+        return
+    for dtype, pair in tolerance.items():
+        _validate.one_of("tolerance", dtype, TOLERANCES)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise _validate.type_error("tolerance", "made of pairs (rtol, atol)", pair)
+        for number in pair:
+            _validate.non_negative("tolerance", number)
 
 
 def _first_leaf(structure: Any) -> Any:

@@ -2,9 +2,12 @@
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from tfk_patterns import _keras
 
 MODES = ("eager", "graph", "xla")
 
@@ -17,8 +20,7 @@ def run_in(mode: str, function: Callable) -> Callable:
     """The function as it runs in a mode."""
     if mode == "eager":
         return function
-    # Keras 2 converts `call` with AutoGraph itself, Keras 3 does not: as they do in `fit`.
-    return tf.function(function, autograph=False, jit_compile=mode == "xla")
+    return tf.function(function, autograph=_keras.AUTOGRAPH, jit_compile=mode == "xla")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,11 @@ def why_not_compiled(error: Exception) -> str | None:
     text = str(error)
     unsupported = re.search(r"unsupported operations.*?: ?(.*?)(?:\n|$)", text)
     if unsupported:
-        return f"XLA has no kernel for it ({unsupported.group(1).strip()[:120]})"
+        return f"XLA has no kernel for it ({_shortened(unsupported.group(1))})"
     if re.search(r"compile-time constant|not compilable|XLA_CPU_JIT|XlaCompile|uncompilable", text):
-        return f"XLA cannot compile it ({text.strip().splitlines()[0][:120]})"
+        return f"XLA cannot compile it ({_shortened(text.strip().splitlines()[0])})"
     return None
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, 120, placeholder=" ...")

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import random
+import re
+import textwrap
 import warnings
 from typing import Any
 
@@ -24,6 +26,7 @@ class Reference:
 
     Raises:
         TypeError: `case.make` returns something that is no layer of this Keras generation.
+        ValueError: `case.make` returns one layer again and again.
     """
 
     def __init__(self, case: LayerCase):
@@ -34,6 +37,11 @@ class Reference:
             raise TypeError(
                 f"`make` must return a tf.keras layer. Received: {layer!r} "
                 f"(of type {type(layer).__name__})"
+            )
+        if self._make() is layer:
+            raise ValueError(
+                "`make` must return a fresh layer each time, so that every mode starts from the "
+                f"same state. Received: make={case.make!r}, which returned {layer!r} twice"
             )
 
     @functools.cached_property
@@ -113,4 +121,5 @@ def equal_circumstances():
 
 def in_one_line(error: Exception) -> str:
     """Type and text of an error, cut to what a report has room for."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras 3 colours its messages
+    return f"{type(error).__name__}: {textwrap.shorten(text, 300, placeholder=' ...')}"

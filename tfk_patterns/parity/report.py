@@ -80,7 +80,12 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The verdicts of all checks on one case; prints as a table.
+    """The verdicts of all checks on one case; prints as a table, and is true where it passed.
+
+    Each result has a `verdict`: `passed`; `failed`; `skipped` (the check does not apply, or what it
+    is about could not be compared; `reason` says why); `xfail` (failed, as the case expects) or
+    `xpass` (passed, though expected to fail, which counts as a failure). A `passed` result with a
+    `reason` names what was left out. The numbers are the largest differences from eager mode.
 
     Args:
         case: Name of the case.
@@ -99,6 +104,9 @@ class Report:
     def failures(self) -> tuple[Result, ...]:
         """The results that make the report fail."""
         return tuple(r for r in self.results if r.verdict in ("failed", "xpass"))
+
+    def __bool__(self) -> bool:
+        return self.passed
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""

@@ -68,10 +68,10 @@ class Subject:
 
         Raises:
             Failure: The layer cannot be called in a mode.
-            Skip: There was nothing that could be compared.
+            Skip: No mode could be compared with eager mode in inference, or none in training.
         """
-        compared = False
         for training in (False, True):
+            compared = False
             draws = self._observe("graph", training).random_ops
             for mode in ("graph", "xla"):
                 reason = draws.why_not(mode) or self._why_not_run(
@@ -86,7 +86,7 @@ class Subject:
                     self._observe("eager", training),
                     self._observe(mode, training),
                 )
-        self._skip_unless(compared)
+            self._require(compared, training)
 
     def fit_pairs(self) -> Iterator[Pair]:
         """Pairs of `FitObservation`: eager with graph and XLA.
@@ -95,7 +95,7 @@ class Subject:
 
         Raises:
             Failure: The layer cannot be trained in a mode.
-            Skip: There was nothing that could be compared.
+            Skip: In no mode could it be trained with `training=True`.
         """
         compared = False
         for mode in ("graph", "xla"):
@@ -104,11 +104,11 @@ class Subject:
                 draws = self._observe("graph", training).random_ops
                 reason = draws.why_not(mode) or self._why_not_run(fitting.fit, mode, training)
                 if not reason:
-                    compared = True
+                    compared |= training
                     yield Pair(label, self._fit("eager", training), self._fit(mode, training))
                     break
                 self.tally.left_out[label] = reason
-        self._skip_unless(compared)
+        self._require(compared, training=True)
 
     def compare(self, expected: Any, actual: Any, where: str, what: str, hint: str) -> None:
         """Compares two structures of arrays, leaf by leaf.
@@ -215,9 +215,11 @@ class Subject:
             raise self._cache[key]
         return self._cache[key]
 
-    def _skip_unless(self, compared: bool) -> None:
+    def _require(self, compared: bool, training: bool) -> None:
+        """Ends a check that has compared no mode with eager mode, so that it does not pass."""
         if not compared:
-            raise Skip("; ".join(dict.fromkeys(self.tally.left_out.values())))
+            reasons = "; ".join(dict.fromkeys(self.tally.left_out.values()))
+            raise Skip(f"nothing compared with training={training}: {reasons}")
 
 
 def _as_finding(error: Exception, mode: str, where: str) -> Exception:

@@ -1,5 +1,5 @@
 # PYTHON=/path/to/python chooses the interpreter that environments are made with.
-PYTHON ?=
+export PYTHON ?=
 MAIN_PYTHONS = $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 FLOOR_PYTHONS = $(or $(PYTHON),python3.11 python3.10 python3 python)
 

@@ -76,6 +76,14 @@ def non_negative_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def seed(name: str, value: Any) -> int:
+    """`value` as an int that fits the random state of a layer, in [0, 2**63)."""
+    number = non_negative_integer(name, value)
+    if number >= 2**63:
+        raise value_error(name, "less than 2**63", value)
+    return number
+
+
 def boolean(name: str, value: Any) -> bool:
     """`value`, which must be `True` or `False`."""
     if not isinstance(value, bool):
@@ -96,7 +104,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
 
 def rank(name: str, shape: Any, expected: int, axes: str) -> None:
     """Checks the rank of a shape, where it is known; `axes` names the axes for the message."""
-    found = _known_rank(shape)
+    found = _known_rank(name, shape)
     if found is not None and found != expected:
         raise ValueError(
             f"`{name}` must have rank {expected}, {axes}. Received: {name} of shape "
@@ -106,7 +114,7 @@ def rank(name: str, shape: Any, expected: int, axes: str) -> None:
 
 def rank_at_least(name: str, shape: Any, least: int, axes: str) -> None:
     """Checks that a shape, where its rank is known, has `least` axes or more."""
-    found = _known_rank(shape)
+    found = _known_rank(name, shape)
     if found is not None and found < least:
         raise ValueError(
             f"`{name}` must have rank {least} or more, {axes}. Received: {name} of shape "
@@ -125,6 +133,12 @@ def known_axis(name: str, shape: Any, axis: int, meaning: str) -> int:
     return int(size)
 
 
-def _known_rank(shape: Any) -> int | None:
+def _known_rank(name: str, shape: Any) -> int | None:
+    if not hasattr(shape, "rank") and not all(size is None or _is_size(size) for size in shape):
+        raise TypeError(f"`{name}` must be one tensor. Received: tensors of shapes {shape!r}")
     rank = getattr(shape, "rank", -1)  # a TensorShape says None for an unknown rank
     return len(shape) if rank == -1 else rank
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, numbers.Integral)

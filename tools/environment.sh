@@ -60,7 +60,14 @@ is_installed() { # every extra has a stamp of its own, so a larger set serves a 
     done
 }
 
-runs() { "$folder/bin/python" -c "" >/dev/null 2>&1; }
+runs() { "$folder/bin/python" -c "import pip" >/dev/null 2>&1; }
+
+is_of_choice() { # of the interpreter that was asked for, where one was
+    [ -z "${PYTHON:-}" ] && return 0
+    find_python
+    which='import sys; print(sys.version, sys.base_prefix)'
+    [ "$("$python" -c "$which")" = "$("$folder/bin/python" -c "$which")" ]
+}
 
 make_folder() {
     find_python
@@ -91,6 +98,6 @@ install() {
     done
 }
 
-[ -d "$folder" ] && runs || make_folder
+[ -d "$folder" ] && runs && is_of_choice || make_folder
 wanted=$(digest "$@")
 is_installed || install "$@"

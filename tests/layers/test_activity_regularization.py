@@ -131,6 +131,17 @@ def test_sparsity_is_finite_at_the_ends(inputs):
     assert np.isfinite(tape.gradient(loss, tensor)).all()
 
 
+def test_decorrelation_of_one_large_unit_among_small_ones():
+    inputs = np.random.default_rng(0).normal(size=(256, 64)) * 0.1
+    inputs[:, 0] *= 1000
+    layer = layers.DecorrelationActivityRegularization()
+    layer(tf.constant(inputs, tf.float32))
+    np.testing.assert_allclose(layer.losses[0], oracles.decorrelation(inputs, None), rtol=1e-4)
+    single = layers.DecorrelationActivityRegularization()
+    single(tf.constant(inputs[:, :1], tf.float32))
+    assert float(single.losses[0]) == 0.0
+
+
 def test_a_penalty_that_is_no_scalar_is_refused():
     class PerSample(layers.BaseActivityRegularization):
         def penalty(self, inputs, mask):

@@ -50,6 +50,8 @@ def bad(layer, name, value, error, expected):
         bad(BLOCK, "monte_carlo", 1, TypeError, "True or False"),
         bad(BLOCK, "seed", -1, ValueError, "at least 0"),
         bad(BLOCK, "seed", 0.5, TypeError, "an integer"),
+        bad(BLOCK, "seed", 2**63, ValueError, "less than 2**63"),
+        bad(BLOCK, "activation", {"class_name": "none"}, ValueError, "the name of a Keras activ"),
         bad(BLOCK, "activation", "rellu", ValueError, "the name of a Keras activation"),
         bad(BLOCK, "activation", 3, TypeError, "the name of a Keras activation"),
         bad(POOLING, "pooling", "median", ValueError, "one of 'mean', 'max', 'min', 'sum', 'fi"),
@@ -63,6 +65,23 @@ def test_constructor_arguments(layer, name, value, error, expected):
     message = str(caught.value)
     assert message.startswith(f"`{name}` must be {expected}")
     assert f"Received: {name}={value!r}" in message
+
+
+def test_a_layer_class_is_no_activation():
+    with pytest.raises(TypeError, match="pass None and put the layer after this one"):
+        BLOCK(activation=keras.layers.ReLU)
+
+
+@pytest.mark.parametrize("layer", [MeanSquare, TEMPORAL, BLOCK, POOLING])
+def test_several_inputs_are_refused(layer):
+    with pytest.raises(TypeError, match=r"`inputs` must be one tensor\. Received: tensors of"):
+        layer()([tf.ones((2, 3, 4)), tf.ones((2, 3, 4))])
+
+
+@pytest.mark.parametrize("layer", [TEMPORAL, POOLING])
+def test_a_mask_of_samples_where_steps_are_masked(layer):
+    with pytest.raises(ValueError, match=r"`mask` must have the sizes .* Received: mask of shape"):
+        layer()(tf.ones((2, 3, 4)), mask=tf.ones(2, tf.bool))
 
 
 def test_monte_carlo_is_fixed_for_the_life_of_a_layer():

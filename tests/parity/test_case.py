@@ -26,6 +26,7 @@ INPUTS = np.ones((4, 3), "float32")
         ({"call_kwargs": [1]}, TypeError, "`call_kwargs` must be a dict"),
         ({"call_kwargs": {"training": True}}, ValueError, "`call_kwargs` must be without `train"),
         ({"expected_failures": "fit"}, TypeError, "`expected_failures` must be a dict"),
+        ({"expected_failures": {"fit": None}}, TypeError, "`expected_failures` must be made of"),
         ({"tolerance": -1.0}, ValueError, "`tolerance` must be at least 0"),
         ({"tolerance": "wide"}, TypeError, "`tolerance` must be a number"),
     ],

@@ -72,6 +72,13 @@ def _always_the_same():
     return _the_only_one
 
 
+class FailsInTraining(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        if training:
+            raise RuntimeError("no such thing")
+        return inputs
+
+
 class CannotBeCalled(keras.layers.Layer):
     def call(self, inputs):
         raise RuntimeError("no such thing")
@@ -146,9 +153,17 @@ def test_expected_failures_and_unexpected_passes():
         check_layer(case)
 
 
-def test_one_check_gives_the_verdict_that_all_give():
-    assert verdicts(LayerCase(AnnealedScale, INPUTS), checks=["fit"]) == {"fit": "skipped"}
+def test_a_check_on_its_own_excuses_nothing():
+    assert verdicts(LayerCase(AnnealedScale, INPUTS), checks=["fit"]) == {"fit": "failed"}
     assert verdicts(LayerCase(LateScale, INPUTS), checks=["fit"]) == {"fit": "failed"}
+    some = verdicts(LayerCase(AnnealedScale, INPUTS), checks=["fit", "gradients"])
+    assert some == {"gradients": "failed", "fit": "skipped"}
+
+
+def test_what_fails_in_every_mode_is_not_blamed_on_the_graph():
+    report = check_layer(LayerCase(FailsInTraining, INPUTS), on_fail="report")
+    assert report.failures[0].message.startswith("eager mode raised")
+    assert "no such thing" in report.failures[0].message
 
 
 def test_a_layer_that_cannot_be_traced_gets_a_report():

@@ -5,8 +5,13 @@ import tensorflow as tf
 from tfk_patterns import _validate
 
 
-def check_mask(mask, inputs_shape) -> None:
+def check_mask(mask, inputs_shape, rank: int | None = None) -> None:
     """Raises unless `mask` is `None`, or boolean and on the leading axes of the inputs.
+
+    Args:
+        mask: The mask, or `None`.
+        inputs_shape: The shape of the inputs.
+        rank: How many axes it must have, where not any number will do.
 
     Works on anything with a dtype and a shape, so also on symbolic masks.
 
@@ -27,7 +32,8 @@ def check_mask(mask, inputs_shape) -> None:
     if mask_shape.rank is None or inputs_shape.rank is None:
         return
     leading = inputs_shape[: mask_shape.rank]
-    if not 0 < mask_shape.rank < inputs_shape.rank or not mask_shape.is_compatible_with(leading):
+    fits = mask_shape.rank == rank if rank else 0 < mask_shape.rank < inputs_shape.rank
+    if not fits or not mask_shape.is_compatible_with(leading):
         raise ValueError(
             "`mask` must have the sizes of the inputs' leading axes, (batch, steps) for inputs "
             f"of (batch, steps, features). Received: mask of shape {tuple(mask_shape)} for "
@@ -35,10 +41,10 @@ def check_mask(mask, inputs_shape) -> None:
         )
 
 
-def as_checked_mask(mask, inputs) -> tf.Tensor | None:
+def as_checked_mask(mask, inputs, rank: int | None = None) -> tf.Tensor | None:
     """The mask as a boolean tensor, or `None`; arrays are taken too."""
     if mask is not None:
-        check_mask(mask, inputs.shape)
+        check_mask(mask, inputs.shape, rank)
         mask = tf.convert_to_tensor(mask)
     return mask
 

@@ -1,5 +1,7 @@
 """Base of the layers that add a penalty on their input to the loss."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -62,7 +64,10 @@ class BaseActivityRegularization(keras.layers.Layer):
     7.5
     """
 
-    def __init__(self, weight: float = 1.0, warmup_steps: int = 0, **kwargs):
+    # Number of axes that a mask must have; None for any number less than that of the inputs.
+    mask_rank: int | None = None
+
+    def __init__(self, weight: float = 1.0, warmup_steps: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.weight = _validate.non_negative("weight", weight)
         self.warmup_steps = _validate.non_negative_integer("warmup_steps", warmup_steps)
@@ -101,15 +106,15 @@ class BaseActivityRegularization(keras.layers.Layer):
         """Raises a `ValueError` unless the shape of the inputs is one the penalty can take."""
         _validate.rank_at_least("inputs", shape, 2, "(batch, ..., features)")
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         self.check_shape(input_shape)
         if self.warmup_steps:
             self.step = _keras.add_exact_weight(self, name="step", dtype="int64")
         self.built = True
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
         self.check_shape(inputs.shape)
-        mask = as_checked_mask(mask, inputs)
+        mask = as_checked_mask(mask, inputs, self.mask_rank)
         weight = self._next_weight(training) if self.warmup_steps else self.weight
         penalty = self._checked(self.penalty(zero_masked(at_least_float32(inputs), mask), mask))
         # Keras 3 sums the losses of a model without a cast, so all have its default dtype.
@@ -136,15 +141,15 @@ class BaseActivityRegularization(keras.layers.Layer):
         done = tf.cast(tf.minimum(step, self.warmup_steps), keras.backend.floatx())
         return self.weight * done / self.warmup_steps
 
-    def compute_mask(self, inputs, mask=None):
-        check_mask(mask, inputs.shape)
+    def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
+        check_mask(mask, inputs.shape, self.mask_rank)
         return mask
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         self.check_shape(input_shape)
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "weight": self.weight,

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -87,7 +88,7 @@ class BatchNormDropout(keras.layers.Layer):
         synchronized: bool = False,
         monte_carlo: bool = False,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.activation = _activation(activation)
@@ -98,7 +99,7 @@ class BatchNormDropout(keras.layers.Layer):
         self.scale = _validate.boolean("scale", scale)
         self.synchronized = _validate.boolean("synchronized", synchronized)
         self._monte_carlo = _validate.boolean("monte_carlo", monte_carlo)
-        self.seed = None if seed is None else _validate.non_negative_integer("seed", seed)
+        self.seed = None if seed is None else _validate.seed("seed", seed)
         self.supports_masking = True
 
     @property
@@ -106,7 +107,7 @@ class BatchNormDropout(keras.layers.Layer):
         """Whether dropout stays on in inference."""
         return self._monte_carlo
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         _validate.rank_at_least("inputs", input_shape, 2, "(batch, ..., features)")
         features = _validate.known_axis("inputs", input_shape, -1, "the features to normalise")
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
@@ -128,7 +129,7 @@ class BatchNormDropout(keras.layers.Layer):
         self.random_state = add_random_state(self, self.seed) if self.rate else None
         self.built = True
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
         outputs = self._normalize(inputs, as_checked_mask(mask, inputs), training)
         outputs = self.activation(tf.cast(outputs, self.compute_dtype))
         if self.rate and (training or self.monte_carlo):
@@ -160,15 +161,15 @@ class BatchNormDropout(keras.layers.Layer):
         keep = tf.random.stateless_uniform(tf.shape(inputs), seed) >= self.rate
         return tf.where(keep, inputs / (1 - self.rate), tf.zeros((), inputs.dtype))
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
         check_mask(mask, inputs.shape)
         return mask
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank_at_least("inputs", input_shape, 2, "(batch, ..., features)")
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "activation": keras.activations.serialize(self.activation),
@@ -185,7 +186,8 @@ class BatchNormDropout(keras.layers.Layer):
 
 def _activation(activation):
     expected = "the name of a Keras activation, a function, or None"
-    if isinstance(activation, keras.layers.Layer):
+    is_class = isinstance(activation, type) and issubclass(activation, keras.layers.Layer)
+    if is_class or isinstance(activation, keras.layers.Layer):
         raise TypeError(
             f"`activation` must be {expected}: pass None and put the layer after this one. "
             f"Received: activation={activation!r}"
@@ -194,5 +196,5 @@ def _activation(activation):
         raise _validate.type_error("activation", expected, activation)
     try:
         return keras.activations.get(activation)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # Keras 3 raises the first for a bad dict
         raise _validate.value_error("activation", expected, activation) from error

@@ -50,13 +50,17 @@ class DecorrelationActivityRegularization(BaseActivityRegularization):
         Representations", ICLR 2016, https://arxiv.org/abs/1511.06068
     """
 
-    def check_shape(self, shape):
+    def check_shape(self, shape) -> None:
         super().check_shape(shape)
         _validate.known_axis("inputs", shape, -1, "the units to decorrelate")
 
-    def penalty(self, inputs, mask):
-        mean, variance, count = moments(inputs, mask, synchronized=True)
+    def penalty(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        mean, _, count = moments(inputs, mask, synchronized=True)
         centred = tf.reshape(zero_masked(inputs - mean, mask), (-1, inputs.shape[-1]))
         products = sum_over_replicas(tf.matmul(centred, centred, transpose_a=True))
         covariance = tf.math.divide_no_nan(products, count)
-        return 0.5 * (tf.reduce_sum(tf.square(covariance)) - tf.reduce_sum(tf.square(variance)))
+        # Without the diagonal before squaring: a difference of sums would drown in large variances.
+        off_diagonal = tf.linalg.set_diag(
+            covariance, tf.zeros(tf.shape(covariance)[:1], mean.dtype)
+        )
+        return 0.5 * tf.reduce_sum(tf.square(off_diagonal))

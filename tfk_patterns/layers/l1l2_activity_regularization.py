@@ -1,5 +1,7 @@
 """L1 and L2 penalty on activations."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfk_patterns import _keras, _validate
@@ -51,15 +53,15 @@ class L1L2ActivityRegularization(BaseActivityRegularization):
         l2: float = 0.0,
         weight: float = 1.0,
         warmup_steps: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(weight=weight, warmup_steps=warmup_steps, **kwargs)
         self.l1 = _validate.non_negative("l1", l1)
         self.l2 = _validate.non_negative("l2", l2)
 
-    def penalty(self, inputs, mask):
+    def penalty(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         values = self.l1 * tf.abs(inputs) + self.l2 * tf.square(inputs)
         return self.mean_over_samples(values, mask)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l1": self.l1, "l2": self.l2}

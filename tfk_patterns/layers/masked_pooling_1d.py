@@ -1,5 +1,7 @@
 """Pooling over the valid steps of a sequence."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -48,35 +50,35 @@ class MaskedPooling1D(keras.layers.Layer):
     [[2.0], [0.0]]
     """
 
-    def __init__(self, pooling: str = "mean", keepdims: bool = False, **kwargs):
+    def __init__(self, pooling: str = "mean", keepdims: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.pooling = _validate.one_of("pooling", pooling, _POOLINGS)
         self.keepdims = _validate.boolean("keepdims", keepdims)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         _validate.rank("inputs", input_shape, 3, _AXES)
         self.built = True
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs, mask=None) -> tf.Tensor:
         _validate.rank("inputs", inputs.shape, 3, _AXES)
-        mask = as_checked_mask(mask, inputs)
+        mask = as_checked_mask(mask, inputs, rank=2)
         if mask is None:
             mask = tf.ones(tf.shape(inputs)[:2], tf.bool)
         inputs = tf.cast(inputs, self.compute_dtype)
         outputs = tf.cast(_POOLINGS[self.pooling](inputs, mask), self.compute_dtype)
         return outputs[:, tf.newaxis] if self.keepdims else outputs
 
-    def compute_mask(self, inputs, mask=None):
-        check_mask(mask, inputs.shape)
+    def compute_mask(self, inputs, mask=None) -> None:
+        check_mask(mask, inputs.shape, rank=2)
         return None
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank("inputs", input_shape, 3, _AXES)
         batch, _, features = tuple(input_shape)
         return (batch, 1, features) if self.keepdims else (batch, features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pooling": self.pooling, "keepdims": self.keepdims}
 
 

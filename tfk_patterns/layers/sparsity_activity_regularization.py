@@ -1,6 +1,7 @@
 """Sparse activations: each unit's mean activation is drawn to a small target."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -53,11 +54,13 @@ class SparsityActivityRegularization(BaseActivityRegularization):
         Ng, "Sparse autoencoder", CS294A Lecture notes, Stanford, 2011.
     """
 
-    def __init__(self, target: float = 0.05, weight: float = 1.0, warmup_steps: int = 0, **kwargs):
+    def __init__(
+        self, target: float = 0.05, weight: float = 1.0, warmup_steps: int = 0, **kwargs: Any
+    ):
         super().__init__(weight=weight, warmup_steps=warmup_steps, **kwargs)
         self.target = _validate.open_fraction("target", target)
 
-    def penalty(self, inputs, mask):
+    def penalty(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         count = sum_over_replicas(count_valid(inputs, mask))
         sums = sum_over_replicas(tf.reduce_sum(inputs, axis=range(inputs.shape.rank - 1)))
         mean = tf.clip_by_value(tf.math.divide_no_nan(sums, count), _EPSILON, 1 - _EPSILON)
@@ -66,5 +69,5 @@ class SparsityActivityRegularization(BaseActivityRegularization):
         divergence += off * (math.log(off) - tf.math.log(1 - mean))
         return tf.where(count > 0, tf.reduce_sum(divergence), tf.zeros((), inputs.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target": self.target}

@@ -50,10 +50,12 @@ class TemporalActivityRegularization(BaseActivityRegularization):
         https://arxiv.org/abs/1708.01009
     """
 
-    def check_shape(self, shape):
+    mask_rank = 2
+
+    def check_shape(self, shape) -> None:
         _validate.rank("inputs", shape, 3, "(batch, steps, features)")
 
-    def penalty(self, inputs, mask):
+    def penalty(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         if mask is None:
             mask = tf.ones(tf.shape(inputs)[:2], tf.bool)
         else:

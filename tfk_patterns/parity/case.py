@@ -73,6 +73,9 @@ class LayerCase:
         for name in ("call_kwargs", "expected_failures"):
             if not isinstance(getattr(self, name), Mapping):
                 raise _validate.type_error(name, "a dict", getattr(self, name))
+        for reason in self.expected_failures.values():
+            if not isinstance(reason, str):
+                raise _validate.type_error("expected_failures", "made of reasons in words", reason)
         if "training" in self.call_kwargs:
             raise _validate.value_error(
                 "call_kwargs", "without `training`, which the harness sets", dict(self.call_kwargs)
@@ -96,9 +99,10 @@ class LayerCase:
         }
 
     def _is_batched(self, value: Any) -> bool:
-        first = _first_leaf(self.inputs)
-        shape, batch = np.shape(value), np.shape(first)
-        return hasattr(value, "shape") and bool(shape and batch) and shape[0] == batch[0]
+        if not hasattr(value, "shape"):
+            return False
+        shape, batch = tuple(value.shape), tuple(_first_leaf(self.inputs).shape)
+        return bool(shape and batch) and shape[0] == batch[0]
 
 
 def _check_inputs(inputs: Any) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.outcome import Failure, Skip
@@ -55,10 +55,15 @@ class Check:
 
     def result(self, subject: Subject) -> Result:
         """The verdict on a subject; found once, with those it follows from found first."""
-        if self.name not in subject.results:
+        if self not in subject.results:
             roots = [check for check in self.follows if check.result(subject).found_wrong]
-            subject.results[self.name] = self._find(subject, roots)
-        return subject.results[self.name]
+            subject.results[self] = self._find(subject, roots)
+        return subject.results[self]
+
+    def among(self, names: Container[str]) -> "Check":
+        """The check as it is where only some checks run: what is not looked for excuses nothing."""
+        follows = tuple(check.among(names) for check in self.follows if check.name in names)
+        return dataclasses.replace(self, follows=follows)
 
     def _find(self, subject: Subject, roots: list["Check"]) -> Result:
         expected = subject.case.expected_failures.get(self.name)

@@ -12,6 +12,8 @@ TOLERANCES = {
     "float32": (1e-4, 1e-6),
     "float16": (1e-2, 1e-3),
     "bfloat16": (5e-2, 1e-2),
+    "complex64": (1e-4, 1e-6),
+    "complex128": (1e-9, 1e-11),
 }
 _EXACT = (0.0, 0.0)  # integers, booleans and strings
 

@@ -56,7 +56,10 @@ def random_ops(function, *args) -> RandomOps:
     return RandomOps(bool(from_state), bool(found - from_state))
 
 
-_RANDOM = re.compile(r"Random(?!Dataset)|TruncatedNormal|Multinomial|Stateful.*Normal|StatefulUnif")
+_RANDOM = re.compile(
+    r"Random(?!Dataset)|TruncatedNormal|Multinomial|Stateful.*Normal|StatefulUnif"
+    r"|CandidateSampler|SampleDistortedBoundingBox"
+)
 
 
 def why_not_compiled(error: Exception) -> str | None:

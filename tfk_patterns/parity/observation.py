@@ -49,7 +49,7 @@ def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str
         calls=calls,
         variables=values_by_name(_keras.state_variables(layer)),
         metrics={
-            name: {"result": np.asarray(metric.result()), **values_by_name(metric.variables)}
+            name: {"result": _as_arrays(metric.result()), **values_by_name(metric.variables)}
             for name, metric in _named(_keras.metrics_of(layer), lambda m: without_number(m.name))
         },
         random_ops=RandomOps() if mode == "eager" else random_ops(function, data),
@@ -102,6 +102,8 @@ def _named(things, name_of) -> list[tuple[str, Any]]:
     named: dict[str, Any] = {}
     for thing in things:
         *scopes, last = name_of(thing).split("/")
+        if re.fullmatch(r"variable_\d+", last):  # Keras 3 calls a weight without a name so
+            last = "variable"
         base = name = "/".join([*map(without_number, scopes), last])
         number = 1
         while name in named:
@@ -116,31 +118,34 @@ def _observed_call(layer, fixed_kwargs, training, data):
     weights = _keras.trainable_variables(layer)
     with tf.GradientTape() as tape:
         tape.watch(watched)
-        outputs = call_layer(layer, data, fixed_kwargs, training)
+        outputs = tf.nest.map_structure(_as_tensor, call_layer(layer, data, fixed_kwargs, training))
         losses = [tf.convert_to_tensor(loss) for loss in layer.losses]
         target = weighted_sum(outputs) + sum(
             tf.cast(tf.reduce_sum(loss), tf.float32) for loss in losses
         )
-    gradients = tape.gradient(target, [*watched, *weights])
-    gradients = [
-        # No gradient and a gradient of zero train alike.
-        tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
-        for gradient, source in zip(gradients, [*watched, *weights], strict=True)
-    ]
+    by_inputs, by_weights = _gradients(tape, target, (watched, weights))
+    names = [name for name, _ in _named(layer.trainable_variables, _keras.variable_name)]
     return {
         "outputs": outputs,
         "masks": [_keras.attached_mask(output) for output in tf.nest.flatten(outputs)],
         "losses": losses,
-        "input_gradients": gradients[: len(watched)],
-        "weight_gradients": {
-            name: gradient
-            for (name, _), gradient in zip(
-                _named(layer.trainable_variables, _keras.variable_name),
-                gradients[len(watched) :],
-                strict=True,
-            )
-        },
+        "input_gradients": by_inputs,
+        "weight_gradients": dict(zip(names, by_weights)),  # noqa: B905 AutoGraph has no strict zip
     }
+
+
+def _gradients(tape, target, sources):
+    """The gradients as tensors; `None`s where an operation has none defined."""
+    try:
+        gradients = tape.gradient(target, sources, unconnected_gradients="zero")
+    except LookupError:  # the gradient registry has no entry for an operation
+        return tf.nest.map_structure(lambda source: None, sources)
+    return tf.nest.map_structure(tf.convert_to_tensor, gradients)
+
+
+def _as_tensor(leaf):
+    """A Python number among the outputs as the tensor that a traced function makes of it."""
+    return tf.convert_to_tensor(leaf) if isinstance(leaf, bool | int | float) else leaf
 
 
 def _float_leaves(structure) -> list[tf.Tensor]:
@@ -153,6 +158,12 @@ def _wide(dtype: tf.DType) -> tf.DType:
 
 
 def _as_arrays(structure):
-    return tf.nest.map_structure(
-        lambda leaf: None if leaf is None else np.asarray(leaf), structure, expand_composites=True
-    )
+    return tf.nest.map_structure(_as_array, structure)
+
+
+def _as_array(leaf):
+    if leaf is None:
+        return None
+    if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor):
+        return [np.asarray(part) for part in tf.nest.flatten(leaf, expand_composites=True)]
+    return np.asarray(leaf)

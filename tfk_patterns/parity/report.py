@@ -1,6 +1,7 @@
 """What the checks found, for people and for programs."""
 
 import dataclasses
+import math
 from typing import Any
 
 from tfk_patterns import _render
@@ -73,8 +74,8 @@ class Result:
             "where": self.where,
             "hint": self.hint,
             "link": self.link,
-            "max_abs_error": self.max_abs_error,
-            "max_rel_error": self.max_rel_error,
+            "max_abs_error": _finite(self.max_abs_error),
+            "max_rel_error": _finite(self.max_rel_error),
         }
 
 
@@ -174,6 +175,11 @@ def _explained(result: Result):
         if value:
             rows.add_row(f"  {label}", Text(value))
     return Group(Text(f"\n{result.check}: {result.message}", "bold red"), rows)
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity, which is the error of a wrong shape."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _number(value: float | None) -> str:

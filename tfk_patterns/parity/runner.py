@@ -1,7 +1,7 @@
 """Running the checks: at once, or as one test each."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from tfk_patterns import _validate
 from tfk_patterns.parity.case import LayerCase
@@ -78,7 +78,7 @@ def check_layer(
 
 
 def parametrize_checks(
-    cases: Sequence[LayerCase], *, checks: Iterable[str] | None = None
+    cases: Iterable[LayerCase], *, checks: Iterable[str] | None = None
 ) -> Callable:
     """Decorator that makes one pytest test of each case and check.
 
@@ -107,6 +107,7 @@ def parametrize_checks(
 
     if isinstance(cases, LayerCase):
         raise _validate.type_error("cases", "a list of LayerCase", cases)
+    cases = tuple(cases)
     for case in cases:
         _check_case("cases", case)
     names = [case.name for case in cases]
@@ -131,7 +132,7 @@ def _select(checks: Iterable[str] | None) -> tuple[Check, ...]:
     names = [_known_check("checks", name) for name in checks]
     if not names:
         raise _validate.value_error("checks", "at least one name of a check", names)
-    return tuple(check for check in LAYER_CHECKS if check.name in names)
+    return tuple(check.among(names) for check in LAYER_CHECKS if check.name in names)
 
 
 def _check_case(argument: str, case: object) -> None:

@@ -72,6 +72,17 @@ def _always_the_same():
     return _the_only_one
 
 
+class GivesItsLastInput(keras.layers.Layer):
+    """With the same data in every call it could not be told from the identity."""
+
+    last = None
+
+    def call(self, inputs):
+        outputs = inputs if self.last is None else self.last
+        self.last = inputs
+        return outputs
+
+
 class FailsInTraining(keras.layers.Layer):
     def call(self, inputs, training=None):
         if training:
@@ -151,6 +162,10 @@ def test_expected_failures_and_unexpected_passes():
     case = LayerCase(keras.layers.ReLU, INPUTS, expected_failures={"outputs": reason})
     with pytest.raises(ParityError, match="was expected to fail: annealed on purpose"):
         check_layer(case)
+
+
+def test_what_a_layer_keeps_of_an_earlier_call_shows():
+    assert verdicts(LayerCase(GivesItsLastInput, INPUTS))["outputs"] == "failed"
 
 
 def test_a_check_on_its_own_excuses_nothing():

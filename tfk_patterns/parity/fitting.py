@@ -11,6 +11,7 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity.observation import (
     call_layer,
+    rotated,
     values_by_name,
     weighted_sum,
     without_number,
@@ -99,10 +100,10 @@ def _unflatten(data, tensors):
 
 
 def _batches(data) -> tf.data.Dataset:
-    """Four batches with the samples in another order each, as flat tuples without `None`s."""
-    flat = [leaf for leaf in tf.nest.flatten(data) if leaf is not None]
+    """One batch a step, with the samples in another order each, as flat tuples without `None`s."""
     batches = [
-        tuple(tf.roll(leaf, shift, axis=0) for leaf in flat) for shift in range(STEPS_PER_EPOCH)
+        tuple(leaf for leaf in tf.nest.flatten(rotated(data, by)) if leaf is not None)
+        for by in range(STEPS_PER_EPOCH)
     ]
     stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))
     return tf.data.Dataset.from_tensor_slices((stacked,))

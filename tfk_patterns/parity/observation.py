@@ -35,6 +35,8 @@ class Observation:
 def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, training: bool):
     """Calls a built layer `CALLS` times in a mode and returns the `Observation`.
 
+    Each call has the samples in another order, so that what is kept of an earlier call shows.
+
     Args:
         layer: The layer, in the state to start from.
         data: `{"inputs", "mask", "kwargs"}`, as tensors.
@@ -44,7 +46,7 @@ def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str
     """
     # A partial, and not a closure: TensorFlow would take each for a retracing of the last one.
     function = run_in(mode, functools.partial(_observed_call, layer, fixed_kwargs, training))
-    calls = tuple(_as_arrays(function(data)) for _ in range(CALLS))
+    calls = tuple(_as_arrays(function(rotated(data, by))) for by in range(CALLS))
     return Observation(
         calls=calls,
         variables=values_by_name(_keras.state_variables(layer)),
@@ -67,6 +69,17 @@ def call_layer(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], traini
             if mask is not None:
                 _keras.attach_mask(tensor, mask)
     return layer(inputs, **data["kwargs"], **fixed_kwargs, training=training)
+
+
+def rotated(data, by: int):
+    """The data with its samples moved on by some places, the last ones to the front."""
+
+    def rotate(leaf):
+        if leaf is None or not leaf.shape.rank or not leaf.shape[0]:
+            return leaf
+        return tf.gather(leaf, (tf.range(leaf.shape[0]) - by) % leaf.shape[0])  # takes strings too
+
+    return tf.nest.map_structure(rotate, data)
 
 
 def weighted_sum(structure) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """The package as others install it."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -20,7 +21,9 @@ print(keras.Sequential([keras.Input((3, 2)), pooling]).output_shape)
 
 
 def _run(*command, cwd):
-    finished = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    # A fresh machine, with the Keras that comes with TensorFlow.
+    environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
+    finished = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
 

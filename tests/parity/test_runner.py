@@ -133,7 +133,7 @@ def test_the_mask_of_one_of_two_inputs_reaches_the_layer():
         mask={"rows": np.array([True, False, True, True]), "ids": None},
     )
     assert check_layer(case).passed
-    outputs = Subject(case)._observe("graph", False).calls[0]["outputs"]
+    outputs = Subject(case).observe("graph", False).calls[0]["outputs"]
     assert np.array_equal(outputs[1], np.zeros(3))
     assert np.array_equal(outputs[[0, 2, 3]], INPUTS[[0, 2, 3]])
 

@@ -21,6 +21,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
     metrics_of,
     register,
     state_variables,
+    sublayers,
 )
 
 AUTOGRAPH: bool = _twin.AUTOGRAPH
@@ -42,6 +43,7 @@ __all__ = [
     "metrics_of",
     "register",
     "state_variables",
+    "sublayers",
     "supports_jit",
     "trainable_variables",
     "variable_name",

@@ -28,3 +28,8 @@ def state_variables(layer) -> list:
     owned_by_metrics = {id(v) for metric in layer.metrics for v in metric.variables}
     found = {id(v): v for v in layer.variables if id(v) not in owned_by_metrics}
     return list(found.values())
+
+
+def sublayers(layer) -> list:
+    """The layer and all layers in it, each once."""
+    return list({id(part): part for part in layer._flatten_layers()}.values())

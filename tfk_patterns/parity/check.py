@@ -2,28 +2,31 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from tfk_patterns.parity.case import LayerCase
+from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.report import ParityError, Report, Result
-from tfk_patterns.parity.subject import Subject, Tally
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One property of a layer, tested by a plain function.
+    """One property of a layer or model, tested by a plain function.
 
     Args:
-        function: Takes a `Subject`; returns nothing, or raises `Failure` or `Skip`.
-        follows: Checks whose failure makes this one fail too, so that its own failure says
-            nothing new: it then reads `skipped: follows from ...`.
+        function: Takes a `Subject` or `ModelSubject`; returns nothing, or raises `Failure` or
+            `Skip`.
+        follows: Names of checks whose failure makes this one fail too, so that its own failure
+            says nothing new: it then reads `skipped: follows from ...`.
         link: Where the subject of the check is explained.
+        fast: Whether it is one of the `"fast"` checks.
     """
 
-    function: Callable[[Subject], None]
-    follows: tuple["Check", ...] = ()
+    function: Callable[[Any], None]
+    follows: tuple[str, ...] = ()
     link: str = ""
+    fast: bool = False
 
     @property
     def name(self) -> str:
@@ -35,14 +38,104 @@ class Check:
         """The first line of the function's docstring."""
         return (self.function.__doc__ or "").strip().splitlines()[0]
 
-    def __call__(self, case: LayerCase) -> None:
-        """Runs the check on a case, as a test.
+
+def define_check(
+    follows: tuple[str, ...] = (), link: str = "", fast: bool = False
+) -> Callable[[Callable], Check]:
+    """Decorator that makes a `Check` of a function."""
+    return lambda function: Check(function, follows, link, fast)
+
+
+@dataclasses.dataclass
+class Tally:
+    """What one check has compared so far."""
+
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
+    compared: int = 0
+
+    def add(self, found) -> None:
+        """Counts a `Difference`."""
+        self.compared += 1
+        self.max_abs_error = max(self.max_abs_error or 0.0, found.max_abs_error)
+        self.max_rel_error = max(self.max_rel_error or 0.0, found.max_rel_error)
+
+
+class Verdicts(Mapping):
+    """The results of some checks on one subject, by name; each is found when first asked for.
+
+    What is not among these checks excuses nothing.
+    """
+
+    def __init__(self, subject: Any, checks: Iterable[Check]):
+        self._subject = subject
+        self._checks = {check.name: check for check in checks}
+        self._results: dict[str, Result] = {}
+
+    def __getitem__(self, name: str) -> Result:
+        if name not in self._results:
+            roots = [root for root in self._checks[name].follows if root in self._checks]
+            wrong = [root for root in roots if self[root].found_wrong]
+            self._results[name] = self._find(self._checks[name], wrong)
+        return self._results[name]
+
+    def __iter__(self):
+        return iter(self._checks)
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def _find(self, check: Check, wrong: list[str]) -> Result:
+        tally = self._subject.tally = Tally()
+        try:
+            check.function(self._subject)
+        except Skip as skip:
+            return Result(check.name, "skipped", skip.reason)
+        except Failure as failure:
+            return self._failed(check, failure, wrong)
+        except Exception as error:  # a report, never a crash
+            failure = failure_of(error, "the check could not be carried out")
+            return self._failed(check, failure, wrong)
+        errors = {"max_abs_error": tally.max_abs_error, "max_rel_error": tally.max_rel_error}
+        expected = self._subject.case.expected_failures.get(check.name)
+        if expected is not None:
+            return Result(check.name, "xpass", f"was expected to fail: {expected}", **errors)
+        return Result(check.name, "passed", _left_out(tally), **errors)
+
+    def _failed(self, check: Check, failure: Failure, wrong: list[str]) -> Result:
+        expected = self._subject.case.expected_failures.get(check.name)
+        if expected is not None:
+            return Result(check.name, "xfail", expected, failure=failure, link=check.link)
+        if failure.check in self._checks and failure.check != check.name:
+            wrong = [*wrong, failure.check]
+        if wrong:
+            return Result(check.name, "skipped", f"follows from {wrong[0]}")
+        return Result(check.name, "failed", failure=failure, link=check.link)
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectedCheck:
+    """One check among those that were selected, as a test calls it.
+
+    Args:
+        name: Name of the check.
+        selected: All checks that are run on the case.
+        subject_of: Makes the subject of a case.
+    """
+
+    name: str
+    selected: tuple[Check, ...]
+    subject_of: Callable[[Any], Any]
+
+    def __call__(self, case: Any) -> None:
+        """Runs the check on a case.
 
         Raises:
             ParityError: The case fails the check, or passes it against expectation.
             Skip: The check cannot apply.
         """
-        result = self.result(_recent_subject(case))
+        result = _recent_verdicts(case, self.selected, self.subject_of)[self.name]
         if result.verdict == "skipped":
             raise Skip(result.reason)
         if result.verdict == "xfail":
@@ -53,40 +146,11 @@ class Check:
         if not report.passed:
             raise ParityError(report)
 
-    def result(self, subject: Subject) -> Result:
-        """The verdict on a subject; found once, with those it follows from found first."""
-        if self not in subject.results:
-            roots = [check for check in self.follows if check.result(subject).found_wrong]
-            subject.results[self] = self._find(subject, roots)
-        return subject.results[self]
 
-    def among(self, names: Container[str]) -> "Check":
-        """The check as it is where only some checks run: what is not looked for excuses nothing."""
-        follows = tuple(check.among(names) for check in self.follows if check.name in names)
-        return dataclasses.replace(self, follows=follows)
-
-    def _find(self, subject: Subject, roots: list["Check"]) -> Result:
-        expected = subject.case.expected_failures.get(self.name)
-        tally = subject.tally = Tally()
-        try:
-            self.function(subject)
-        except Skip as skip:
-            return Result(self.name, "skipped", skip.reason)
-        except Failure as failure:
-            if expected is not None:
-                return Result(self.name, "xfail", expected, failure=failure, link=self.link)
-            if roots:
-                return Result(self.name, "skipped", f"follows from {roots[0].name}")
-            return Result(self.name, "failed", failure=failure, link=self.link)
-        errors = {"max_abs_error": tally.max_abs_error, "max_rel_error": tally.max_rel_error}
-        if expected is not None:
-            return Result(self.name, "xpass", f"was expected to fail: {expected}", **errors)
-        return Result(self.name, "passed", _left_out(tally), **errors)
-
-
-def layer_check(follows: tuple[Check, ...] = (), link: str = "") -> Callable[[Callable], Check]:
-    """Decorator that makes a `Check` of a function."""
-    return lambda function: Check(function, follows, link)
+@functools.lru_cache(maxsize=4)
+def _recent_verdicts(case, selected, subject_of) -> Verdicts:
+    """The verdicts on a case, so that tests that run one check each share its observations."""
+    return Verdicts(subject_of(case), selected)
 
 
 def _left_out(tally: Tally) -> str:
@@ -95,9 +159,3 @@ def _left_out(tally: Tally) -> str:
     for label, reason in tally.left_out.items():
         labels.setdefault(reason, []).append(label)
     return "\n".join(f"{reason}: not compared in {'; '.join(labels[reason])}" for reason in labels)
-
-
-@functools.lru_cache(maxsize=4)
-def _recent_subject(case: LayerCase) -> Subject:
-    """The subject of a case, so that tests that run one check each share its observations."""
-    return Subject(case)

@@ -20,7 +20,7 @@ _EXACT = (0.0, 0.0)  # integers, booleans and strings
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How far an array is from the one that eager mode gave.
+    """How far an array is from what it should be.
 
     Args:
         description: What the array is and what it should be, or `None` when it counts as that.
@@ -49,17 +49,31 @@ def coarser(first: str, second: str) -> str:
     return max(first, second, key=lambda dtype: TOLERANCES.get(dtype, _EXACT))
 
 
-def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> Difference:
-    """Compares two arrays; NaN equals NaN, and infinities of one sign each other."""
+def difference(
+    expected: np.ndarray,
+    actual: np.ndarray,
+    rtol: float,
+    atol: float,
+    source: str = "eager mode",
+) -> Difference:
+    """Compares two arrays; NaN equals NaN, and infinities of one sign each other.
+
+    Args:
+        expected: What `source` gave.
+        actual: What should be the same.
+        rtol: Tolerance relative to the largest expected magnitude.
+        atol: Absolute tolerance, added to that.
+        source: For the description.
+    """
     if expected.shape != actual.shape:
-        text = f"has shape {actual.shape} where eager mode gives {expected.shape}"
+        text = f"has shape {actual.shape} where {source} gives {expected.shape}"
         return Difference(text, float("inf"), float("inf"))
     if expected.dtype != actual.dtype:
-        text = f"has dtype {actual.dtype} where eager mode gives {expected.dtype}"
+        text = f"has dtype {actual.dtype} where {source} gives {expected.dtype}"
         return Difference(text, float("inf"), float("inf"))
     if not _is_numeric(expected):
         same = np.array_equal(expected, actual)
-        text = None if same else f"is {actual.tolist()} where eager mode gives {expected.tolist()}"
+        text = None if same else f"is {actual.tolist()} where {source} gives {expected.tolist()}"
         return Difference(text, 0.0 if same else 1.0, 0.0 if same else 1.0)
     wide = np.complex128 if np.iscomplexobj(expected) else np.float64
     expected, actual = expected.astype(wide), actual.astype(wide)
@@ -78,7 +92,7 @@ def difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: floa
     place = f" at {[int(i) for i in index]}" if index else ""
     found, wanted = actual[index], expected[index]
     digits = 7 if f"{found:.7g}" != f"{wanted:.7g}" else 17
-    text = f"is {found:.{digits}g}{place} where eager mode gives {wanted:.{digits}g}"
+    text = f"is {found:.{digits}g}{place} where {source} gives {wanted:.{digits}g}"
     return Difference(text, largest, relative)
 
 

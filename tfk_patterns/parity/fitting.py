@@ -9,9 +9,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.data import Data, rotated, tensors_of, unflatten
 from tfk_patterns.parity.observation import (
     call_layer,
-    rotated,
     values_by_name,
     weighted_sum,
     without_number,
@@ -43,7 +43,7 @@ class FitObservation:
     iterations: np.ndarray
 
 
-def fit(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, training: bool):
+def fit(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bool):
     """Trains a model around a built layer for four steps and returns the `FitObservation`.
 
     Args:
@@ -80,7 +80,7 @@ class _LayerModel(keras.Model):
         self.layer = layer
         self.fixed_kwargs = fixed_kwargs
         self.layer_training = layer_training
-        self.unpack = functools.partial(_unflatten, data)
+        self.unpack = functools.partial(unflatten, data)
         # Keras 2 refuses to train a model without a weight; this one gets a gradient of zero.
         self.unused = self.add_weight(name="unused", shape=(1,), initializer="zeros")
 
@@ -88,22 +88,12 @@ class _LayerModel(keras.Model):
         data = self.unpack(tensors)
         training = self.layer_training if training else False
         outputs = call_layer(self.layer, data, self.fixed_kwargs, training)
-        self.add_loss(weighted_sum(outputs) + 0.0 * tf.reduce_sum(self.unused))
+        self.add_loss(tf.cast(weighted_sum(outputs), tf.float32) + 0.0 * tf.reduce_sum(self.unused))
         return outputs
-
-
-def _unflatten(data, tensors):
-    """The structure of `data` with the given tensors in the place of its own, `None`s kept."""
-    tensors = iter(tensors)
-    flat = [None if leaf is None else next(tensors) for leaf in tf.nest.flatten(data)]
-    return tf.nest.pack_sequence_as(data, flat)
 
 
 def _batches(data) -> tf.data.Dataset:
     """One batch a step, with the samples in another order each, as flat tuples without `None`s."""
-    batches = [
-        tuple(leaf for leaf in tf.nest.flatten(rotated(data, by)) if leaf is not None)
-        for by in range(STEPS_PER_EPOCH)
-    ]
+    batches = [tuple(tensors_of(rotated(data, by))) for by in range(STEPS_PER_EPOCH)]
     stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))
     return tf.data.Dataset.from_tensor_slices((stacked,))

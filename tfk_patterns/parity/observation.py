@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.data import Data, rotated
 from tfk_patterns.parity.modes import RandomOps, random_ops, run_in
 
 CALLS = 3
@@ -20,7 +21,7 @@ class Observation:
 
     Args:
         calls: One dict a call: `outputs`, `masks`, `losses`, `input_gradients`,
-            `weight_gradients`, each a structure of arrays.
+            `weight_gradients`, each a structure of arrays; gradients are `None` where none flows.
         variables: Name to value, after the calls, the metrics' left out.
         metrics: Name to `{"result": ..., variable name: value}`, after the calls.
         random_ops: The random operations in the trace; of no meaning in eager mode.
@@ -32,7 +33,7 @@ class Observation:
     random_ops: RandomOps
 
 
-def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str, training: bool):
+def observe(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bool):
     """Calls a built layer `CALLS` times in a mode and returns the `Observation`.
 
     Each call has the samples in another order, so that what is kept of an earlier call shows.
@@ -58,28 +59,46 @@ def observe(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], mode: str
     )
 
 
-def call_layer(layer, data: dict[str, Any], fixed_kwargs: dict[str, Any], training: bool):
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What one call of a layer gave.
+
+    Args:
+        outputs: Structure of arrays.
+        masks: The Keras mask of each output, or `None`, in a flat list.
+        losses: What the layer added, each as an array.
+    """
+
+    outputs: Any
+    masks: list[np.ndarray | None]
+    losses: list[np.ndarray]
+
+
+def call_once(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | None) -> Call:
+    """Calls a layer in eager mode."""
+    outputs = call_layer(layer, data, fixed_kwargs, training)
+    return Call(
+        outputs=_as_arrays(tf.nest.map_structure(_as_tensor, outputs)),
+        masks=_as_arrays(masks_of(outputs)),
+        losses=_as_arrays(list(layer.losses)),
+    )
+
+
+def call_layer(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | None):
     """Calls a layer on the data of a case, its mask attached as by an upstream layer."""
     inputs = data["inputs"]
     if data["mask"] is not None:
         inputs = tf.nest.map_structure(tf.identity, inputs)  # the caller's tensors stay bare
-        for tensor, mask in zip(
-            tf.nest.flatten(inputs), tf.nest.flatten(data["mask"]), strict=True
-        ):
+        masks = tf.nest.flatten(data["mask"])
+        for tensor, mask in zip(tf.nest.flatten(inputs), masks):  # noqa: B905 AutoGraph
             if mask is not None:
                 _keras.attach_mask(tensor, mask)
     return layer(inputs, **data["kwargs"], **fixed_kwargs, training=training)
 
 
-def rotated(data, by: int):
-    """The data with its samples moved on by some places, the last ones to the front."""
-
-    def rotate(leaf):
-        if leaf is None or not leaf.shape.rank or not leaf.shape[0]:
-            return leaf
-        return tf.gather(leaf, (tf.range(leaf.shape[0]) - by) % leaf.shape[0])  # takes strings too
-
-    return tf.nest.map_structure(rotate, data)
+def masks_of(outputs) -> list:
+    """The Keras mask of each output, or `None`."""
+    return [_keras.attached_mask(output) for output in tf.nest.flatten(outputs)]
 
 
 def weighted_sum(structure) -> tf.Tensor:
@@ -88,12 +107,12 @@ def weighted_sum(structure) -> tf.Tensor:
     A plain sum would hide a gradient that forgot its upstream factor. The weights come from no
     generator, so that they are the same in every mode.
     """
-    total = tf.zeros((), tf.float32)
+    total = tf.zeros((), tf.float64)
     for number, tensor in enumerate(_float_leaves(structure), start=1):
         place = tf.cast(tf.range(tf.size(tensor)), tf.float64)
         weights = tf.cast(tf.sin(1.7 * number + 12.9898 * place), tensor.dtype)
         terms = tf.reshape(tensor, [-1]) * weights
-        total += tf.cast(tf.reduce_sum(tf.cast(terms, _wide(tensor.dtype))), tf.float32)
+        total += tf.reduce_sum(tf.cast(terms, tf.float64))
     return total
 
 
@@ -134,13 +153,13 @@ def _observed_call(layer, fixed_kwargs, training, data):
         outputs = tf.nest.map_structure(_as_tensor, call_layer(layer, data, fixed_kwargs, training))
         losses = [tf.convert_to_tensor(loss) for loss in layer.losses]
         target = weighted_sum(outputs) + sum(
-            tf.cast(tf.reduce_sum(loss), tf.float32) for loss in losses
+            tf.cast(tf.reduce_sum(loss), tf.float64) for loss in losses
         )
     by_inputs, by_weights = _gradients(tape, target, (watched, weights))
     names = [name for name, _ in _named(layer.trainable_variables, _keras.variable_name)]
     return {
         "outputs": outputs,
-        "masks": [_keras.attached_mask(output) for output in tf.nest.flatten(outputs)],
+        "masks": masks_of(outputs),
         "losses": losses,
         "input_gradients": by_inputs,
         "weight_gradients": dict(zip(names, by_weights)),  # noqa: B905 AutoGraph has no strict zip
@@ -148,12 +167,17 @@ def _observed_call(layer, fixed_kwargs, training, data):
 
 
 def _gradients(tape, target, sources):
-    """The gradients as tensors; `None`s where an operation has none defined."""
+    """The gradients as tensors, and `None` where none flows; none at all where one is undefined."""
     try:
-        gradients = tape.gradient(target, sources, unconnected_gradients="zero")
+        gradients = tape.gradient(target, sources)
     except LookupError:  # the gradient registry has no entry for an operation
-        return tf.nest.map_structure(lambda source: None, sources)
-    return tf.nest.map_structure(tf.convert_to_tensor, gradients)
+        return [], []
+    return tf.nest.map_structure(_as_dense, gradients)
+
+
+def _as_dense(gradient):
+    """A gradient as a tensor: that of an embedding is `tf.IndexedSlices`."""
+    return None if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def _as_tensor(leaf):
@@ -164,10 +188,6 @@ def _as_tensor(leaf):
 def _float_leaves(structure) -> list[tf.Tensor]:
     leaves = tf.nest.flatten(structure, expand_composites=True)
     return [leaf for leaf in leaves if tf.is_tensor(leaf) and leaf.dtype.is_floating]
-
-
-def _wide(dtype: tf.DType) -> tf.DType:
-    return tf.float64 if dtype == tf.float64 else tf.float32
 
 
 def _as_arrays(structure):

@@ -12,6 +12,8 @@ class Failure(Exception):
         hint: The likely cause and what to change.
         max_abs_error: Largest absolute difference, where numbers were compared.
         max_rel_error: That difference relative to the largest expected magnitude.
+        check: The check whose matter this is, where another one may come upon it: that one then
+            reads `skipped: follows from ...`.
     """
 
     def __init__(
@@ -21,6 +23,7 @@ class Failure(Exception):
         hint: str = "",
         max_abs_error: float | None = None,
         max_rel_error: float | None = None,
+        check: str | None = None,
     ):
         super().__init__(message)
         self.message = message
@@ -28,6 +31,7 @@ class Failure(Exception):
         self.hint = hint
         self.max_abs_error = max_abs_error
         self.max_rel_error = max_rel_error
+        self.check = check
 
 
 class Skip(unittest.SkipTest):

@@ -3,10 +3,7 @@
 import contextlib
 import functools
 import random
-import re
-import textwrap
 import warnings
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +12,17 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity import observation
 from tfk_patterns.parity.case import LayerCase
+from tfk_patterns.parity.data import Data, data_of
+from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure
+
+_NOISE = 0.1  # on trainable weights, so that zeros and ones do not hide what is done with them
 
 
 class Reference:
     """The state that every observation of a case starts from, and the data it is fed.
+
+    The state is that of a layer that was built, with a little noise on its trainable weights.
 
     Args:
         case: The case.
@@ -31,35 +34,65 @@ class Reference:
 
     def __init__(self, case: LayerCase):
         self._case = case
-        layer = self._make()
+        try:
+            layer, second = self.fresh(), self.fresh()
+        except Failure:
+            return  # every observation says so
         _keras.check_generation_of(layer)
         if not isinstance(layer, keras.layers.Layer):
             raise TypeError(
                 f"`make` must return a tf.keras layer. Received: {layer!r} "
                 f"(of type {type(layer).__name__})"
             )
-        if self._make() is layer:
+        if second is layer:
             raise ValueError(
                 "`make` must return a fresh layer each time, so that every mode starts from the "
                 f"same state. Received: make={case.make!r}, which returned {layer!r} twice"
             )
 
     @functools.cached_property
-    def data(self) -> dict[str, Any]:
-        """The case's `{"inputs", "mask", "kwargs"}` as tensors."""
-        return tf.nest.map_structure(
-            lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf),
-            {
-                "inputs": self._case.inputs,
-                "mask": self._case.mask,
-                "kwargs": self._case.batched_kwargs,
-            },
-        )
+    def data(self) -> Data:
+        """The data of the case."""
+        return data_of(self._case)
 
     @functools.cached_property
     def layer(self):
-        """A layer, built, that gave the state; not to be called."""
-        return self._make_built()
+        """A layer, built, that gave the state; not to be called.
+
+        Raises:
+            Failure: The layer cannot be built and called.
+        """
+        return self.built(self.fresh())
+
+    def fresh(self):
+        """A layer as `make` returns it.
+
+        Raises:
+            Failure: `make` raised an error.
+        """
+        try:
+            with equal_circumstances():
+                return self._case.make()
+        except Exception as error:
+            raise failure_of(error, "the layer cannot be made", check="outputs") from error
+
+    def built(self, layer, data: Data | None = None):
+        """The layer, called once in eager mode so that all of it is built.
+
+        Raises:
+            Failure: The layer cannot be built and called.
+        """
+        try:
+            with equal_circumstances():
+                observation.call_layer(
+                    layer, data or self.data, self._case.fixed_kwargs, training=False
+                )
+        except Exception as error:
+            hint = "Call it on the inputs of the case by hand to see the whole traceback."
+            raise failure_of(
+                error, "the layer cannot be built and called", "eager", hint, check="outputs"
+            ) from error
+        return layer
 
     def make(self):
         """A fresh layer, built, in the reference state.
@@ -67,41 +100,39 @@ class Reference:
         Raises:
             Failure: The layer cannot be built and called, or is another one each time.
         """
-        try:
-            state, layer = self._state, self._make_built()
-        except Exception as error:
-            raise Failure(
-                f"the layer cannot be built and called: {in_one_line(error)}",
-                where="eager, training=False",
-                hint="Call it on the inputs of the case by hand to see the whole traceback.",
-            ) from error
+        return self.restore(self.built(self.fresh()))
+
+    def restore(self, layer):
+        """Puts a built layer back into the reference state, and returns it.
+
+        Raises:
+            Failure: It has other variables than the layer that gave the state.
+        """
         variables = _keras.state_variables(layer)
-        if [tuple(v.shape) for v in variables] != [value.shape for value in state]:
+        if [tuple(v.shape) for v in variables] != [value.shape for value in self.state]:
             raise Failure(
                 "`make` returns layers with other variables each time",
                 hint="Return a fresh layer with the same arguments from each call of `make`.",
+                check="outputs",
             )
-        for variable, value in zip(variables, state, strict=True):
+        for variable, value in zip(variables, self.state, strict=True):
             variable.assign(value)
         for metric in _keras.metrics_of(layer):
             metric.reset_state()
         return layer
 
     @functools.cached_property
-    def _state(self) -> list[np.ndarray]:
-        variables = _keras.state_variables(self.layer)
-        return [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
-
-    def _make_built(self):
-        """A fresh layer, called once in eager mode so that all of it is built."""
-        layer = self._make()
-        with equal_circumstances():
-            observation.call_layer(layer, self.data, self._case.fixed_kwargs, training=False)
-        return layer
-
-    def _make(self):
-        with equal_circumstances():
-            return self._case.make()
+    def state(self) -> list[np.ndarray]:
+        """The values of the state variables, in Keras' order."""
+        noise = np.random.default_rng(0)
+        trainable = {id(variable) for variable in self.layer.trainable_variables}
+        state = []
+        for variable in _keras.state_variables(self.layer):
+            value = np.asarray(tf.convert_to_tensor(variable))
+            if id(variable) in trainable and tf.as_dtype(value.dtype).is_floating:
+                value = (value + noise.uniform(0, _NOISE, value.shape)).astype(value.dtype)
+            state.append(value)
+        return state
 
 
 @contextlib.contextmanager
@@ -117,9 +148,3 @@ def equal_circumstances():
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
-
-
-def in_one_line(error: Exception) -> str:
-    """Type and text of an error, cut to what a report has room for."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras 3 colours its messages
-    return f"{type(error).__name__}: {textwrap.shorten(text, 300, placeholder=' ...')}"

@@ -1,11 +1,12 @@
 """Running the checks: at once, or as one test each."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 
 from tfk_patterns import _validate
 from tfk_patterns.parity.case import LayerCase
-from tfk_patterns.parity.check import Check
+from tfk_patterns.parity.check import Check, SelectedCheck, Verdicts
 from tfk_patterns.parity.checks import LAYER_CHECKS
 from tfk_patterns.parity.report import ParityError, Report
 from tfk_patterns.parity.subject import Subject
@@ -32,7 +33,7 @@ def list_checks(kind: str = "layer") -> tuple[str, ...]:
 
 
 def check_layer(
-    case: LayerCase, *, checks: Iterable[str] | None = None, on_fail: str = "raise"
+    case: LayerCase, *, checks: str | Iterable[str] | None = None, on_fail: str = "raise"
 ) -> Report:
     """Checks that a layer does the same in every mode.
 
@@ -47,7 +48,7 @@ def check_layer(
 
     Args:
         case: The layer and its data.
-        checks: Names of the checks to run; all by default.
+        checks: Names of the checks to run, or `"fast"` for the quick ones; all by default.
         on_fail: `"raise"`, or `"report"` to have failures in the report only.
 
     Returns:
@@ -70,15 +71,16 @@ def check_layer(
     _check_case("case", case)
     _validate.one_of("on_fail", on_fail, ("raise", "report"))
     selected = _select(checks)
-    subject = Subject(case)
-    report = Report(case.name, tuple(check.result(subject) for check in selected))
+    verdicts = Verdicts(Subject(case), selected)
+    names = _with_progress(case.name, [check.name for check in selected])
+    report = Report(case.name, tuple(verdicts[name] for name in names))
     if on_fail == "raise" and not report.passed:
         raise ParityError(report)
     return report
 
 
 def parametrize_checks(
-    cases: Iterable[LayerCase], *, checks: Iterable[str] | None = None
+    cases: Iterable[LayerCase], *, checks: str | Iterable[str] | None = None
 ) -> Callable:
     """Decorator that makes one pytest test of each case and check.
 
@@ -87,7 +89,7 @@ def parametrize_checks(
 
     Args:
         cases: The cases; their names, which must differ, make the test ids.
-        checks: Names of the checks to run; all by default.
+        checks: Names of the checks to run, or `"fast"` for the quick ones; all by default.
 
     Raises:
         TypeError: Something in `cases` is no `LayerCase`.
@@ -116,23 +118,41 @@ def parametrize_checks(
         raise _validate.value_error(
             "cases", "cases with different names, which `name=` gives", repeated
         )
+    selected = _select(checks)
     parameters = [
-        pytest.param(case, check, id=f"{case.name}-{check.name}", marks=_in_one_worker(case))
+        pytest.param(
+            case,
+            SelectedCheck(check.name, selected, Subject),
+            id=f"{case.name}-{check.name}",
+            marks=_in_one_worker(case),
+        )
         for case in cases
-        for check in _select(checks)
+        for check in selected
     ]
     return pytest.mark.parametrize(("case", "check"), parameters)
 
 
-def _select(checks: Iterable[str] | None) -> tuple[Check, ...]:
+def _select(checks: str | Iterable[str] | None) -> tuple[Check, ...]:
     if checks is None:
         return LAYER_CHECKS
+    if checks == "fast":
+        return tuple(check for check in LAYER_CHECKS if check.fast)
     if isinstance(checks, str):
-        raise _validate.type_error("checks", "a list of names of checks", checks)
+        raise _validate.type_error("checks", "a list of names of checks, or 'fast'", checks)
     names = [_known_check("checks", name) for name in checks]
     if not names:
         raise _validate.value_error("checks", "at least one name of a check", names)
-    return tuple(check.among(names) for check in LAYER_CHECKS if check.name in names)
+    return tuple(check for check in LAYER_CHECKS if check.name in names)
+
+
+def _with_progress(title: str, names: list[str]) -> Iterable[str]:
+    """The names, with a bar on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        return names
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(names, title, console=Console(stderr=True), transient=True)
 
 
 def _check_case(argument: str, case: object) -> None:

@@ -1,53 +1,25 @@
-"""One case while it is checked: its observations and their comparison."""
+"""One case while it is checked: what checks ask for, made once and shared."""
 
-import dataclasses
+import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import comparison, fitting, modes, observation
+from tfk_patterns.parity import comparison, fitting, models, modes, observation
 from tfk_patterns.parity.case import LayerCase
+from tfk_patterns.parity.check import Tally
+from tfk_patterns.parity.data import Data
+from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.reference import Reference, equal_circumstances, in_one_line
-
-_IN_GRAPH = (
-    "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if` or `for` on a "
-    "tensor's value (tf.cond and tf.while_loop serve)."
-)
-
-
-@dataclasses.dataclass
-class Tally:
-    """What one check has compared so far."""
-
-    max_abs_error: float | None = None
-    max_rel_error: float | None = None
-    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
-    compared: int = 0
-
-    def add(self, found: comparison.Difference) -> None:
-        self.compared += 1
-        self.max_abs_error = max(self.max_abs_error or 0.0, found.max_abs_error)
-        self.max_rel_error = max(self.max_rel_error or 0.0, found.max_rel_error)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """The same thing seen in eager mode and in another one."""
-
-    label: str
-    eager: Any
-    other: Any
+from tfk_patterns.parity.reference import Reference, equal_circumstances
 
 
 class Subject:
-    """What a check is called with.
-
-    Observations are made when a check first asks for them and are shared by all checks.
+    """What a check of a layer is called with.
 
     Args:
         case: The case to check.
@@ -59,65 +31,114 @@ class Subject:
     def __init__(self, case: LayerCase):
         self.case = case
         self.tally = Tally()
-        self.results: dict[str, Any] = {}
         self.reference = Reference(case)
-        self._cache: dict[tuple, Any] = {}
+        self._shared: dict[Any, Any] = {}
 
-    def pairs(self) -> Iterator[Pair]:
-        """Pairs of `Observation`: eager with graph and XLA, in inference and training.
+    @property
+    def data(self) -> Data:
+        """The data of the case: `{"inputs", "mask", "kwargs"}` as tensors."""
+        return self.reference.data
 
-        Raises:
-            Failure: The layer cannot be called in a mode.
-            Skip: No mode could be compared with eager mode in inference, or none in training.
-        """
-        for training in (False, True):
-            compared = False
-            # Eager mode first: what fails there is not the graph's fault.
-            eager = self._observe("eager", training)
-            draws = self._observe("graph", training).random_ops
-            for mode in ("graph", "xla"):
-                reason = draws.why_not(mode) or self._why_not_run(
-                    observation.observe, mode, training
-                )
-                if reason:
-                    self.tally.left_out[f"{mode}, training={training}"] = reason
-                    continue
-                compared = True
-                yield Pair(f"{mode}, training={training}", eager, self._observe(mode, training))
-            self._require(compared, training)
+    @functools.cached_property
+    def compute_dtype(self) -> str:
+        """The dtype that the layer computes in."""
+        return tf.as_dtype(self.reference.layer.compute_dtype or "float32").name
 
-    def fit_pairs(self) -> Iterator[Pair]:
-        """Pairs of `FitObservation`: eager with graph and XLA.
+    # Layers, and calls of them
 
-        Where draws differ by mode, the layer is called with `training=False` inside `fit`.
+    def layer(self):
+        """A fresh layer, built, in the reference state."""
+        return self.reference.make()
+
+    def call(self, layer, *, training: bool = False, data: Data | None = None) -> observation.Call:
+        """Calls a layer in eager mode, on the data of the case if no other are given."""
+        with equal_circumstances():
+            return observation.call_once(
+                layer, self.data if data is None else data, self.case.fixed_kwargs, training
+            )
+
+    def functional(self, layer):
+        """A functional model that holds the layer only, and takes `data.tensors_of(...)`.
 
         Raises:
-            Failure: The layer cannot be trained in a mode.
-            Skip: In no mode could it be trained with `training=True`.
+            Failure: The layer cannot be called on symbolic tensors.
+            Skip: What the layer takes or returns cannot be in a functional model.
         """
-        compared = False
-        for mode in ("graph", "xla"):
-            for training in (True, False):
-                label = f"fit, {mode}" + ("" if training else ", layer called as in inference")
-                self._observe("eager", training)
-                draws = self._observe("graph", training).random_ops
-                reason = draws.why_not(mode) or self._why_not_run(fitting.fit, mode, training)
-                if not reason:
-                    compared |= training
-                    yield Pair(label, self._fit("eager", training), self._fit(mode, training))
-                    break
-                self.tally.left_out[label] = reason
-        self._require(compared, training=True)
+        with equal_circumstances():
+            return models.functional(layer, self.data, self.case.fixed_kwargs)
 
-    def compare(self, expected: Any, actual: Any, where: str, what: str, hint: str) -> None:
+    # Observations in a mode
+
+    def observe(self, mode: str, training: bool) -> observation.Observation:
+        """Three calls in a mode; made once."""
+        return self._in_mode(observation.observe, mode, training)
+
+    def fit(self, mode: str, training: bool) -> fitting.FitObservation:
+        """Four steps of `fit` in a mode; made once."""
+        return self._in_mode(fitting.fit, mode, training)
+
+    def random_ops(self, training: bool) -> modes.RandomOps:
+        """The random operations in the trace of the layer.
+
+        Raises:
+            Failure: The layer cannot be traced.
+        """
+        return self.observe("graph", training).random_ops
+
+    def is_random(self, training: bool) -> bool:
+        """Whether two calls differ by chance: not for the state that the first has left."""
+        return self.shared(("is_random", training), lambda: self._finds_random(training))
+
+    def why_not_run(self, observer: Callable, mode: str, training: bool) -> str | None:
+        """Why the layer cannot run in a mode, where that is not its fault.
+
+        Args:
+            observer: `self.observe` or `self.fit`.
+            mode: The mode.
+            training: The `training` argument of the call.
+        """
+        if mode != "xla":
+            return None
+        if not _keras.supports_jit(self.reference.layer):
+            return "the layer says `supports_jit = False`"
+        try:
+            observer(mode, training)
+        except modes.CannotCompile as error:
+            return str(error)
+        return None
+
+    def shared(self, key: Any, function: Callable[[], Any]) -> Any:
+        """What the function returns, or the error it raises, found once for all checks."""
+        if key not in self._shared:
+            try:
+                self._shared[key] = function(), None
+            except Exception as error:
+                self._shared[key] = None, error
+        result, error = self._shared[key]
+        if error is not None:
+            raise error
+        return result
+
+    # Comparison
+
+    def compare(
+        self,
+        expected: Any,
+        actual: Any,
+        where: str,
+        what: str,
+        hint: str = "",
+        source: str = "eager mode",
+    ) -> None:
         """Compares two structures of arrays, leaf by leaf.
 
         Args:
-            expected: What eager mode gave.
-            actual: What the other mode gave.
-            where: The mode and the call.
+            expected: What `source` gave.
+            actual: What should be the same.
+            where: The mode and the call, or what else gave `actual`.
             what: What is compared, the start of each leaf's name.
             hint: For the `Failure`: likely cause and what to change.
+            source: What gave `expected`, as in "... where eager mode gives 2".
 
         Raises:
             Failure: They differ in structure, shape, dtype or by more than the tolerance.
@@ -126,15 +147,15 @@ class Subject:
         actual_leaves = dict(comparison.named_leaves(actual, what))
         if expected_leaves.keys() != actual_leaves.keys():
             raise Failure(
-                f"eager mode gives {_count(expected_leaves)}, {where} gives "
-                f"{_count(actual_leaves)}",
+                f"{source} gives {_listed(expected_leaves)}, {where} gives "
+                f"{_listed(actual_leaves)}",
                 where=f"{where}: {what}",
                 hint=hint,
             )
         for name, wanted in expected_leaves.items():
             if wanted is None and actual_leaves[name] is None:
                 continue
-            found = self._difference(wanted, actual_leaves[name])
+            found = self.difference(wanted, actual_leaves[name], source)
             self.tally.add(found)
             if found.description:
                 raise Failure(
@@ -145,84 +166,46 @@ class Subject:
                     max_rel_error=found.max_rel_error,
                 )
 
-    def compare_calls(self, key: str, hint: str) -> None:
-        """Compares one entry of every observed call, in every pair of modes.
-
-        Args:
-            key: The entry of `Observation.calls`.
-            hint: For the `Failure`: likely cause and what to change.
-        """
-        for pair in self.pairs():
-            for number, (expected, actual) in enumerate(
-                zip(pair.eager.calls, pair.other.calls, strict=True), start=1
-            ):
-                where = f"{pair.label}, call {number}"
-                self.compare(expected[key], actual[key], where, key, hint)
+    def difference(self, expected, actual, source: str = "eager mode") -> comparison.Difference:
+        """How two arrays, or `None`s, differ, by the tolerances of the case."""
+        if expected is None or actual is None:
+            text = f"exists, but {source} gives none" if expected is None else "is missing"
+            return comparison.Difference(text, np.inf, np.inf)
+        dtype = comparison.coarser(str(expected.dtype), self.compute_dtype)
+        if str(expected.dtype) not in comparison.TOLERANCES:
+            dtype = str(expected.dtype)
+        rtol, atol = comparison.tolerance_for(dtype, self.case.tolerance)
+        return comparison.difference(expected, actual, rtol, atol, source)
 
     def skip_if_nothing(self, reason: str) -> None:
         """Ends a check that has found nothing to compare, with the reason."""
         if not self.tally.compared:
             raise Skip(reason)
 
-    def _difference(self, expected, actual) -> comparison.Difference:
-        if expected is None or actual is None:
-            text = "exists, but not" if expected is None else "is missing, but not"
-            text = f"{text} in eager mode"
-            return comparison.Difference(text, np.inf, np.inf)
-        dtype = comparison.coarser(str(expected.dtype), self.compute_dtype)
-        if str(expected.dtype) not in comparison.TOLERANCES:
-            dtype = str(expected.dtype)
-        rtol, atol = comparison.tolerance_for(dtype, self.case.tolerance)
-        return comparison.difference(expected, actual, rtol, atol)
-
-    @functools.cached_property
-    def compute_dtype(self) -> str:
-        """The dtype that the layer computes in."""
-        return tf.as_dtype(self.reference.layer.compute_dtype or "float32").name
-
-    def _why_not_run(self, function: Callable, mode: str, training: bool) -> str | None:
-        """Why a function cannot run in a mode, where that is not the layer's fault."""
-        if mode != "xla":
-            return None
-        if not _keras.supports_jit(self.reference.layer):
-            return "the layer says `supports_jit = False`"
-        try:
-            self._run(function, mode, training)
-        except modes.CannotCompile as error:
-            return str(error)
-        return None
-
-    def _observe(self, mode: str, training: bool) -> observation.Observation:
-        return self._run(observation.observe, mode, training)
-
-    def _fit(self, mode: str, training: bool) -> fitting.FitObservation:
-        return self._run(fitting.fit, mode, training)
-
-    def _run(self, function: Callable, mode: str, training: bool):
-        """Runs once, in equal circumstances; an error is kept like a result."""
-        key = (function.__name__, mode, training)
-        if key not in self._cache:
+    def _in_mode(self, function: Callable, mode: str, training: bool):
+        def run():
+            layer = self.layer()
             try:
-                layer = self.reference.make()
                 with equal_circumstances():
-                    self._cache[key] = function(
-                        layer, self.reference.data, self.case.fixed_kwargs, mode, training
-                    )
+                    return function(layer, self.data, self.case.fixed_kwargs, mode, training)
             except Exception as error:
-                self._cache[key] = _as_finding(error, mode, f"training={training}")
-        if isinstance(self._cache[key], Exception):
-            raise self._cache[key]
-        return self._cache[key]
+                raise _as_finding(error, mode, f"training={training}") from error
 
-    def _require(self, compared: bool, training: bool) -> None:
-        """Ends a check that has compared no mode with eager mode, so that it does not pass."""
-        if not compared:
-            reasons = "; ".join(dict.fromkeys(self.tally.left_out.values()))
-            raise Skip(f"nothing compared with training={training}: {reasons}")
+        return self.shared((function.__name__, mode, training), run)
+
+    def _finds_random(self, training: bool) -> bool:
+        layer = self.layer()
+        first = self.call(layer, training=training)
+        with contextlib.suppress(Failure):  # what cannot be traced shows in eager calls alone
+            if self.random_ops(training):
+                return True
+        again = self.call(self.layer(), training=training)
+        same = tf.nest.map_structure(_equal, first.outputs, again.outputs)
+        return not all(tf.nest.flatten(same))
 
 
 def _as_finding(error: Exception, mode: str, where: str) -> Exception:
-    if isinstance(error, Failure):
+    if isinstance(error, Failure | Skip):
         return error
     if isinstance(error, LookupError) and "gradient registry has no entry" in str(error):
         operation = str(error).split()[-1]
@@ -230,11 +213,21 @@ def _as_finding(error: Exception, mode: str, where: str) -> Exception:
     reason = modes.why_not_compiled(error) if mode == "xla" else None
     if reason:
         return modes.CannotCompile(reason)
-    hint = "" if mode == "eager" else _IN_GRAPH
-    failure = Failure(f"{mode} mode raised {in_one_line(error)}", f"{mode}, {where}", hint)
-    failure.__cause__ = error
-    return failure
+    if mode == "eager":
+        return failure_of(error, "eager mode raised", f"eager, {where}", check="outputs")
+    check = "eager_only" if mode == "graph" else "outputs"
+    return failure_of(error, f"{mode} mode raised", f"{mode}, {where}", _TRACEABLE, check)
 
 
-def _count(leaves: dict) -> str:
+_TRACEABLE = (
+    "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if` or `for` on a "
+    "tensor's value (tf.cond and tf.while_loop serve)."
+)
+
+
+def _equal(one, other) -> bool:
+    return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind in "fc")
+
+
+def _listed(leaves: dict) -> str:
     return ", ".join(leaves) or "none"

@@ -1,9 +1,13 @@
 """Deliberately broken layers: each has one fault, which one check alone must catch."""
 
 import dataclasses
+import functools
+import pkgutil
+from importlib import import_module
 
 import numpy as np
 
+from tfk_patterns import _keras
 from tfk_patterns.parity import LayerCase
 
 INPUTS = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
@@ -18,13 +22,27 @@ class Broken:
         check: Name of the one check that fails, after folding.
         case: The layer and its data.
         message: What the failure's message must contain.
+        generations: The Keras generations on which the fault exists.
     """
 
     check: str
     case: LayerCase
     message: str
+    generations: tuple[int, ...] = (2, 3)
 
 
-def broken(check: str, layer: type, message: str, mask=None) -> Broken:
-    """A broken layer without constructor arguments, called on sequences."""
-    return Broken(check, LayerCase(layer, INPUTS, mask, name=layer.__name__), message)
+def broken(
+    check, layer, message, inputs=INPUTS, mask=None, generations=(2, 3), name=None, **arguments
+) -> Broken:
+    """A broken layer, with its constructor's arguments, called on sequences."""
+    case = LayerCase(
+        functools.partial(layer, **arguments), inputs, mask, name=name or layer.__name__
+    )
+    return Broken(check, case, message, generations)
+
+
+def found_here() -> list[Broken]:
+    """All broken layers whose fault exists on the Keras generation that is loaded."""
+    modules = [import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
+    everything = [found for module in modules for found in module.BROKEN]
+    return [found for found in everything if _keras.GENERATION in found.generations]

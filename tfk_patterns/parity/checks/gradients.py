@@ -1,8 +1,10 @@
 """Gradients."""
 
-from tfk_patterns.parity.check import layer_check
-from tfk_patterns.parity.checks.losses import losses
-from tfk_patterns.parity.checks.outputs import outputs
+import numpy as np
+
+from tfk_patterns.parity.across_modes import calls
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.comparison import named_leaves
 
 _HINT = (
     "A gradient that the graph loses goes through Python: a variable captured by tf.py_function "
@@ -10,8 +12,8 @@ _HINT = (
 )
 
 
-@layer_check(
-    follows=(outputs, losses),
+@define_check(
+    follows=("outputs", "losses"),
     link="https://www.tensorflow.org/api_docs/python/tf/py_function",
 )
 def gradients(subject):
@@ -19,8 +21,21 @@ def gradients(subject):
 
     Each element of the outputs enters with a weight of its own, the layer's losses with 1.
     """
-    subject.compare_calls("input_gradients", _HINT)
-    subject.compare_calls("weight_gradients", _HINT)
+    for where, expected, actual in calls(subject):
+        for key in ("input_gradients", "weight_gradients"):
+            wanted, found = dict(named_leaves(expected[key], key)), named_leaves(actual[key], key)
+            for name, gradient in found:
+                pair = _zero_for_none(wanted[name], gradient)
+                subject.compare(*pair, where, name, _HINT)
     subject.skip_if_nothing(
         "no float inputs and no trainable weights, or TensorFlow defines no gradient"
     )
+
+
+def _zero_for_none(one, other):
+    """A gradient that does not flow in one mode may be one of zeros in another."""
+    if one is None and other is not None:
+        return np.zeros_like(other), other
+    if other is None and one is not None:
+        return one, np.zeros_like(one)
+    return one, other

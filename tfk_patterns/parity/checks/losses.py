@@ -1,7 +1,7 @@
 """Losses that the layer adds."""
 
-from tfk_patterns.parity.check import layer_check
-from tfk_patterns.parity.checks.outputs import outputs
+from tfk_patterns.parity.across_modes import compare_calls
+from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "A factor that changes with time, such as a warm-up, must be a weight of the layer, not a "
@@ -9,12 +9,12 @@ _HINT = (
 )
 
 
-@layer_check(
-    follows=(outputs,),
+@define_check(
+    follows=("outputs",),
     link="https://www.tensorflow.org/guide/keras/making_new_layers_and_models_via_subclassing"
     "#the_add_loss_method",
 )
 def losses(subject):
     """The losses that three calls add are those of eager mode, in number and value."""
-    subject.compare_calls("losses", _HINT)
+    compare_calls(subject, "losses", _HINT)
     subject.skip_if_nothing("the layer adds no losses")

@@ -1,7 +1,7 @@
 """Masks."""
 
-from tfk_patterns.parity.check import layer_check
-from tfk_patterns.parity.checks.outputs import outputs
+from tfk_patterns.parity.across_modes import compare_calls
+from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "`compute_mask` runs once, when the graph is traced, and on symbolic tensors: compute the "
@@ -9,11 +9,11 @@ _HINT = (
 )
 
 
-@layer_check(
-    follows=(outputs,),
+@define_check(
+    follows=("outputs",),
     link="https://www.tensorflow.org/guide/keras/understanding_masking_and_padding",
 )
 def masks(subject):
     """The masks on the outputs are those of eager mode."""
-    subject.compare_calls("masks", _HINT)
+    compare_calls(subject, "masks", _HINT)
     subject.skip_if_nothing("no output carries a mask")

@@ -1,7 +1,7 @@
 """Metrics that the layer owns."""
 
-from tfk_patterns.parity.check import layer_check
-from tfk_patterns.parity.checks.outputs import outputs
+from tfk_patterns.parity.across_modes import pairs
+from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "Give `update_state` a tensor computed in `call`: a Python number is read once, when the "
@@ -9,12 +9,12 @@ _HINT = (
 )
 
 
-@layer_check(
-    follows=(outputs,),
+@define_check(
+    follows=("outputs",),
     link="https://www.tensorflow.org/guide/keras/writing_a_training_loop_from_scratch",
 )
 def metrics(subject):
     """The metrics, results and variables, are those of eager mode after three calls."""
-    for pair in subject.pairs():
+    for pair in pairs(subject):
         subject.compare(pair.eager.metrics, pair.other.metrics, pair.label, "metrics", _HINT)
     subject.skip_if_nothing("the layer has no metrics")

@@ -1,6 +1,7 @@
 """Outputs."""
 
-from tfk_patterns.parity.check import layer_check
+from tfk_patterns.parity.across_modes import compare_calls
+from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "Python code in `call` runs once, when the graph is traced: a Python counter, NumPy, an "
@@ -9,8 +10,8 @@ _HINT = (
 )
 
 
-@layer_check(link="https://www.tensorflow.org/guide/function#executing_python_side_effects")
+@define_check(link="https://www.tensorflow.org/guide/function#executing_python_side_effects")
 def outputs(subject):
     """The outputs of three calls are those of eager mode, in inference and in training."""
-    subject.compare_calls("outputs", _HINT)
+    compare_calls(subject, "outputs", _HINT)
     subject.skip_if_nothing("the layer has no outputs")

@@ -1,7 +1,7 @@
 """Variables that calls write."""
 
-from tfk_patterns.parity.check import layer_check
-from tfk_patterns.parity.checks.outputs import outputs
+from tfk_patterns.parity.across_modes import pairs
+from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "Compute the new value with tf ops from the old one and from tensors, as in "
@@ -9,12 +9,12 @@ _HINT = (
 )
 
 
-@layer_check(
-    follows=(outputs,),
+@define_check(
+    follows=("outputs",),
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def variables(subject):
     """Every variable is, after three calls, what it is in eager mode; metrics' left out."""
-    for pair in subject.pairs():
+    for pair in pairs(subject):
         subject.compare(pair.eager.variables, pair.other.variables, pair.label, "variables", _HINT)
     subject.skip_if_nothing("the layer has no variables")

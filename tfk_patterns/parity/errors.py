@@ -1,0 +1,69 @@
+"""Errors that a user's code raises, told to a person."""
+
+import contextlib
+import linecache
+import re
+import sysconfig
+import textwrap
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfk_patterns.parity.outcome import Failure, Skip
+
+_LIBRARIES = tuple(
+    str(Path(folder).resolve())
+    for folder in (
+        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
+        Path(__file__).parent,
+    )
+)
+
+
+def in_one_line(error: BaseException, width: int = 300) -> str:
+    """Type and text of an error, cut to what a report has room for."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras 3 colours its messages
+    return f"{type(error).__name__}: {textwrap.shorten(text, width, placeholder=' ...')}"
+
+
+def users_line(error: BaseException) -> str:
+    """The last line of the traceback that is in no library, as `layers.py:12: x = x.numpy()`.
+
+    An empty string where there is none. AutoGraph converts code, and then names the original line
+    in its message only.
+    """
+    converted = re.findall(r'File "([^"]+)", line (\d+), in ', str(error))
+    frames = [(name, int(line)) for name, line in converted]
+    frames += [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    for filename, line in reversed(frames):
+        if line and not _is_library(filename):
+            return f"{Path(filename).name}:{line}: {linecache.getline(filename, line).strip()}"
+    return ""
+
+
+@contextlib.contextmanager
+def blamed(message: str, where: str = "", hint: str = "", check: str | None = None) -> Iterator:
+    """Makes a `Failure` of an error raised inside: what was tried, the error, the user's line."""
+    try:
+        yield
+    except (Failure, Skip):
+        raise
+    except Exception as error:
+        raise failure_of(error, message, where, hint, check) from error
+
+
+def failure_of(
+    error: Exception, message: str, where: str = "", hint: str = "", check: str | None = None
+) -> Failure:
+    """The `Failure` that says what was tried, and which error the user's code raised."""
+    line = users_line(error)
+    place = ", ".join(part for part in (where, f"line {line}" if line else "") if part)
+    failure = Failure(f"{message}: {in_one_line(error)}", place, hint, check=check)
+    failure.__cause__ = error
+    return failure
+
+
+def _is_library(filename: str) -> bool:
+    if filename.startswith("<") or "__autograph_generated_file" in filename:
+        return True
+    return str(Path(filename).resolve()).startswith(_LIBRARIES)

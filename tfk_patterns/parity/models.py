@@ -1,0 +1,75 @@
+"""Models that hold the layer of a case."""
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.data import Data, tensors_of, unflatten
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.outcome import Skip
+
+
+@_keras.register
+class AttachMask(keras.layers.Layer):
+    """Takes a tensor and a mask, and passes the tensor on with that mask."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, inputs):
+        return tf.identity(inputs[0])
+
+    def compute_mask(self, inputs, mask=None):
+        return inputs[1]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def functional(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = None):
+    """A functional model that holds the layer only.
+
+    It takes the tensors of `data.tensors_of(...)`, and returns what the layer returns. The batch
+    size is unknown.
+
+    Args:
+        layer: The layer, built or not.
+        data: What decides the inputs' shapes and dtypes.
+        fixed_kwargs: Keyword arguments of the call that are no tensors.
+        sizes: Function from the shape of a tensor without the batch to the shape of its input,
+            with `None` for axes that are to be unknown; the shape itself by default.
+
+    Raises:
+        Failure: The layer cannot be called on symbolic tensors.
+        Skip: What the layer takes cannot be fed to a functional model.
+    """
+    inputs = [_symbolic(leaf, sizes) for leaf in tensors_of(data)]
+    symbolic = unflatten(data, inputs)
+    arguments = symbolic["inputs"]
+    if symbolic["mask"] is not None:
+        arguments = tf.nest.map_structure(
+            lambda tensor, mask: tensor if mask is None else AttachMask()([tensor, mask]),
+            arguments,
+            symbolic["mask"],
+        )
+    with blamed(
+        "the layer cannot be called on symbolic tensors",
+        "functional model",
+        "In a functional model `call` gets tensors of unknown batch size, or none at all where "
+        "`compute_output_shape` is defined.",
+        check="symbolic_shape",
+    ):
+        outputs = layer(arguments, **symbolic["kwargs"], **fixed_kwargs)
+        return keras.Model(inputs, outputs)
+
+
+def _symbolic(leaf, sizes):
+    if not leaf.shape.rank:
+        raise Skip("an input without a batch axis cannot be fed to a functional model")
+    kinds = {}
+    if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor):
+        kinds = {"ragged" if isinstance(leaf, tf.RaggedTensor) else "sparse": True}
+    shape = tuple(leaf.shape[1:])
+    return keras.Input(shape if sizes is None else sizes(shape), dtype=leaf.dtype, **kinds)

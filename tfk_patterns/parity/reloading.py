@@ -1,0 +1,59 @@
+"""Layers and models written down, and made again from what was written."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tensorflow import keras
+
+from tfk_patterns import _keras
+
+
+def from_config(layer):
+    """A new layer, not built, from the config of a layer."""
+    with keras.utils.custom_object_scope(custom_objects(layer)):
+        return type(layer).from_config(layer.get_config())
+
+
+def from_keras_file(model, custom: dict[str, Any]):
+    """The model, saved to a `.keras` file and loaded again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return keras.models.load_model(path, custom_objects=custom)
+
+
+def custom_objects(layer) -> dict[str, Any]:
+    """What a user would pass as `custom_objects` to load a model with this layer.
+
+    Its class and those of the layers in it, what the modules of those classes define, and the
+    functions and Keras objects that are attributes of it.
+    """
+    found: dict[str, Any] = {}
+    for part in _keras.sublayers(layer):
+        found.update(_defined_beside(type(part)))
+        for value in (part, *vars(part).values()):
+            thing = value if hasattr(value, "__name__") else type(value)
+            if callable(value) and not _is_of_a_library(thing):
+                found[thing.__name__] = thing
+    return found
+
+
+def _defined_beside(cls: type) -> dict[str, Any]:
+    """The classes and functions of the module that defines a class."""
+    if _is_of_a_library(cls):
+        return {}
+    module = sys.modules.get(cls.__module__)
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if callable(thing) and getattr(thing, "__module__", None) == cls.__module__
+    }
+
+
+_LIBRARIES = {"builtins", "numpy", "tensorflow", keras.layers.Layer.__module__.split(".")[0]}
+
+
+def _is_of_a_library(thing: Any) -> bool:
+    return (getattr(thing, "__module__", None) or "builtins").split(".")[0] in _LIBRARIES

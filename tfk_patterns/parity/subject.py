@@ -3,22 +3,21 @@
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import comparison, fitting, models, modes, observation
+from tfk_patterns.parity import fitting, models, modes, observation
+from tfk_patterns.parity.base_subject import BaseSubject
 from tfk_patterns.parity.case import LayerCase
-from tfk_patterns.parity.check import Tally
 from tfk_patterns.parity.data import Data
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import Reference, equal_circumstances
 
 
-class Subject:
+class Subject(BaseSubject):
     """What a check of a layer is called with.
 
     Args:
@@ -29,10 +28,8 @@ class Subject:
     """
 
     def __init__(self, case: LayerCase):
-        self.case = case
-        self.tally = Tally()
+        super().__init__(case)
         self.reference = Reference(case)
-        self._shared: dict[Any, Any] = {}
 
     @property
     def data(self) -> Data:
@@ -107,81 +104,6 @@ class Subject:
             return str(error)
         return None
 
-    def shared(self, key: Any, function: Callable[[], Any]) -> Any:
-        """What the function returns, or the error it raises, found once for all checks."""
-        if key not in self._shared:
-            try:
-                self._shared[key] = function(), None
-            except Exception as error:
-                self._shared[key] = None, error
-        result, error = self._shared[key]
-        if error is not None:
-            raise error
-        return result
-
-    # Comparison
-
-    def compare(
-        self,
-        expected: Any,
-        actual: Any,
-        where: str,
-        what: str,
-        hint: str = "",
-        source: str = "eager mode",
-    ) -> None:
-        """Compares two structures of arrays, leaf by leaf.
-
-        Args:
-            expected: What `source` gave.
-            actual: What should be the same.
-            where: The mode and the call, or what else gave `actual`.
-            what: What is compared, the start of each leaf's name.
-            hint: For the `Failure`: likely cause and what to change.
-            source: What gave `expected`, as in "... where eager mode gives 2".
-
-        Raises:
-            Failure: They differ in structure, shape, dtype or by more than the tolerance.
-        """
-        expected_leaves = dict(comparison.named_leaves(expected, what))
-        actual_leaves = dict(comparison.named_leaves(actual, what))
-        if expected_leaves.keys() != actual_leaves.keys():
-            raise Failure(
-                f"{source} gives {_listed(expected_leaves)}, {where} gives "
-                f"{_listed(actual_leaves)}",
-                where=f"{where}: {what}",
-                hint=hint,
-            )
-        for name, wanted in expected_leaves.items():
-            if wanted is None and actual_leaves[name] is None:
-                continue
-            found = self.difference(wanted, actual_leaves[name], source)
-            self.tally.add(found)
-            if found.description:
-                raise Failure(
-                    f"{name} {found.description}",
-                    where=f"{where}: {name}",
-                    hint=hint,
-                    max_abs_error=found.max_abs_error,
-                    max_rel_error=found.max_rel_error,
-                )
-
-    def difference(self, expected, actual, source: str = "eager mode") -> comparison.Difference:
-        """How two arrays, or `None`s, differ, by the tolerances of the case."""
-        if expected is None or actual is None:
-            text = f"exists, but {source} gives none" if expected is None else "is missing"
-            return comparison.Difference(text, np.inf, np.inf)
-        dtype = comparison.coarser(str(expected.dtype), self.compute_dtype)
-        if str(expected.dtype) not in comparison.TOLERANCES:
-            dtype = str(expected.dtype)
-        rtol, atol = comparison.tolerance_for(dtype, self.case.tolerance)
-        return comparison.difference(expected, actual, rtol, atol, source)
-
-    def skip_if_nothing(self, reason: str) -> None:
-        """Ends a check that has found nothing to compare, with the reason."""
-        if not self.tally.compared:
-            raise Skip(reason)
-
     def _in_mode(self, function: Callable, mode: str, training: bool):
         def run():
             layer = self.layer()
@@ -227,7 +149,3 @@ _TRACEABLE = (
 
 def _equal(one, other) -> bool:
     return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind in "fc")
-
-
-def _listed(leaves: dict) -> str:
-    return ", ".join(leaves) or "none"

@@ -66,7 +66,7 @@ class SumAndMean(keras.metrics.Metric):
 class MetricOfTwoResults(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.metric = SumAndMean(name="sums")
+        self.metric = SumAndMean(name=f"{self.name}_sums")
 
     def call(self, inputs):
         self.metric.update_state(inputs)
@@ -79,7 +79,11 @@ CASES = [
     LayerCase(ComplexOutput, VECTORS),
     LayerCase(RaggedOutput, VECTORS),
     LayerCase(NumberAmongOutputs, VECTORS),
-    LayerCase(SampledCandidates, VECTORS),
+    LayerCase(
+        SampledCandidates,
+        VECTORS,
+        expected_failures={"random_inference": "it samples in inference as in training"},
+    ),
     LayerCase(MetricOfTwoResults, VECTORS),
     LayerCase(
         lambda: keras.layers.GRU(3),

@@ -18,17 +18,41 @@ else:
 from tfk_patterns._keras.common import (  # noqa: E402
     attach_mask,
     attached_mask,
+    bookkeeping,
+    defines,
+    global_settings,
+    inner_optimizer,
+    is_keras_own,
+    is_metric,
+    loss_scale,
     metrics_of,
+    optimizers_of,
+    overrides,
+    policy_name,
+    recurrent_states,
     register,
+    restore_global_settings,
+    run_in_mode,
+    scales_loss,
     state_variables,
     sublayers,
 )
 
 AUTOGRAPH: bool = _twin.AUTOGRAPH
 add_exact_weight = _twin.add_exact_weight
+call_exported = _twin.call_exported
 check_generation_of = _twin.check_generation_of
+global_policy = _twin.global_policy
+holds_python_code = _twin.holds_python_code
+is_compiled = _twin.is_compiled
 keep_losses_per_replica = _twin.keep_losses_per_replica
+metrics_argument = _twin.metrics_argument
+optimizer_variables = _twin.optimizer_variables
+random_states = _twin.random_states
+set_loss_scale = _twin.set_loss_scale
+shape_argument = _twin.shape_argument
 supports_jit = _twin.supports_jit
+tensorflow_variables_of = _twin.tensorflow_variables_of
 trainable_variables = _twin.trainable_variables
 variable_name = _twin.variable_name
 
@@ -38,13 +62,37 @@ __all__ = [
     "add_exact_weight",
     "attach_mask",
     "attached_mask",
+    "bookkeeping",
+    "call_exported",
     "check_generation_of",
+    "defines",
+    "global_policy",
+    "global_settings",
+    "holds_python_code",
+    "inner_optimizer",
+    "is_compiled",
+    "is_keras_own",
+    "is_metric",
     "keep_losses_per_replica",
+    "loss_scale",
+    "metrics_argument",
     "metrics_of",
+    "optimizer_variables",
+    "optimizers_of",
+    "overrides",
+    "policy_name",
+    "random_states",
+    "recurrent_states",
     "register",
+    "restore_global_settings",
+    "run_in_mode",
+    "scales_loss",
+    "set_loss_scale",
+    "shape_argument",
     "state_variables",
     "sublayers",
     "supports_jit",
+    "tensorflow_variables_of",
     "trainable_variables",
     "variable_name",
 ]

@@ -1,5 +1,9 @@
 """What both generations spell alike, though neither documents all of it."""
 
+import functools
+from typing import Any
+
+import tensorflow as tf
 from tensorflow import keras
 
 
@@ -33,3 +37,144 @@ def state_variables(layer) -> list:
 def sublayers(layer) -> list:
     """The layer and all layers in it, each once."""
     return list({id(part): part for part in layer._flatten_layers()}.values())
+
+
+def optimizers_of(model) -> list:
+    """The optimizers of a model: that of `compile`, and those that are attributes of it."""
+    found = [getattr(model, "optimizer", None), *vars(model).values()]
+    optimizers = [thing for thing in found if isinstance(thing, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in optimizers}.values())
+
+
+def inner_optimizer(optimizer):
+    """The optimizer that a loss-scale optimizer wraps; another one itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def scales_loss(optimizer) -> bool:
+    """Whether it is a loss-scale optimizer."""
+    return hasattr(optimizer, "inner_optimizer")
+
+
+def run_in_mode(model, mode: str) -> None:
+    """Makes a compiled model train in one of the modes `eager`, `graph` and `xla`."""
+    model.run_eagerly = mode == "eager"
+    model.jit_compile = mode == "xla"
+
+
+def loss_scale(optimizer) -> float:
+    """What a loss-scale optimizer multiplies the loss by at the start."""
+    return float(optimizer.initial_scale)
+
+
+def overrides(model, method: str) -> bool:
+    """Whether the class of a model has a method of its own in the place of Keras'."""
+    return getattr(type(model), method) is not getattr(keras.Model, method)
+
+
+def defines(layer, method: str) -> bool:
+    """Whether the class of a layer has a method of its own in the place of that of every layer."""
+    return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)
+
+
+def policy_name(layer) -> str:
+    """The name of the dtype policy of a layer."""
+    return layer.dtype_policy.name
+
+
+def is_keras_own(cls: type) -> bool:
+    """Whether Keras itself defines a class."""
+    return cls.__module__.split(".")[0] == keras.layers.Layer.__module__.split(".")[0]
+
+
+def global_settings() -> dict[str, Any]:
+    """The settings of TensorFlow and Keras that hold for all layers of the process."""
+    return {
+        "dtype policy": keras.mixed_precision.global_policy().name,
+        "floatx": keras.backend.floatx(),
+        "epsilon": keras.backend.epsilon(),
+        "image data format": keras.backend.image_data_format(),
+        "tf.config.run_functions_eagerly": tf.config.functions_run_eagerly(),
+        # With a seed of the operation, asking for it does not move TensorFlow's counter.
+        "tf.random.set_seed": tf.compat.v1.random.get_seed(1)[0],
+    }
+
+
+def restore_global_settings(settings: dict[str, Any]) -> None:
+    """Puts back what differs by now from the result of `global_settings`."""
+    setters = {
+        "floatx": keras.backend.set_floatx,
+        "epsilon": keras.backend.set_epsilon,
+        "image data format": keras.backend.set_image_data_format,
+        "tf.config.run_functions_eagerly": tf.config.run_functions_eagerly,
+        "tf.random.set_seed": lambda seed: tf.random.set_seed(None if seed == _NO_SEED else seed),
+        "dtype policy": keras.mixed_precision.set_global_policy,
+    }
+    found = global_settings()
+    for name, set_to in setters.items():
+        if found[name] != settings[name]:
+            set_to(settings[name])
+
+
+_NO_SEED = 87654321  # what TensorFlow takes for the seed where none was set
+
+
+def is_metric(thing: Any) -> bool:
+    """Whether it is a metric, which in Keras 2 is a layer."""
+    return isinstance(thing, keras.metrics.Metric)
+
+
+def bookkeeping(cls: type) -> frozenset[str]:
+    """The attributes that Keras itself gives to any instance of a kind of Keras objects."""
+    for kind in (keras.Model, keras.metrics.Metric, keras.layers.Layer):
+        if issubclass(cls, kind):
+            return _bookkeeping()[kind]
+    return frozenset()
+
+
+@functools.cache
+def _bookkeeping() -> dict[type, frozenset[str]]:
+    """What instances of each kind have after their first call, those of no class in particular."""
+
+    class Plain(keras.layers.Layer):
+        def build(self, input_shape):
+            self.own_weight = self.add_weight(name="own_weight", shape=())
+            self.own_layers = [keras.layers.Activation("linear")]
+            self.built = True
+
+        def call(self, inputs):
+            self.add_loss(tf.reduce_sum(inputs))
+            return inputs
+
+    class PlainModel(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    symbolic = keras.Input((1,))
+    functional = keras.Model(symbolic, Plain()(symbolic))
+    models = [PlainModel(), keras.Sequential([Plain()]), functional]
+    layer, metric = Plain(), keras.metrics.Mean()
+    for thing in (layer, metric, *models):
+        thing(tf.zeros((1, 1)))
+    found = {
+        keras.Model: models,
+        keras.metrics.Metric: [metric],
+        keras.layers.Layer: [layer],
+    }
+    return {
+        kind: frozenset(
+            name for thing in things for name in vars(thing) if not name.startswith("own_")
+        )
+        for kind, things in found.items()
+    }
+
+
+def recurrent_states(layer) -> list:
+    """What stateful recurrent layers keep from call to call; Keras takes it for no weight."""
+    return [
+        state
+        for part in sublayers(layer)
+        if getattr(part, "stateful", False)
+        for state in tf.nest.flatten(getattr(part, "states", None))
+        if state is not None
+    ]

@@ -1,8 +1,13 @@
 """What the library needs of Keras 2: tf.keras of TensorFlow 2.15, or tf-keras."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns._keras.common import is_metric, state_variables
 
 _AGGREGATION = {
     "none": {},
@@ -74,3 +79,72 @@ def variable_name(variable) -> str:
 def supports_jit(layer) -> bool:
     """Whether the layer says that XLA may compile it. Keras 2 has no such attribute itself."""
     return bool(getattr(layer, "supports_jit", True))
+
+
+def set_loss_scale(optimizer, scale: float) -> None:
+    """Sets the scale of a dynamic loss-scale optimizer."""
+    optimizer._loss_scale.current_loss_scale.assign(scale)
+
+
+def metrics_argument(model):
+    """What was given to `compile` as `metrics`."""
+    container = getattr(model, "compiled_metrics", None)
+    return getattr(container, "_user_metrics", None)
+
+
+def optimizer_variables(optimizer) -> list:
+    """The variables of an optimizer."""
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)
+
+
+def is_compiled(model) -> bool:
+    """Whether `compile` was called."""
+    return bool(model._is_compiled)
+
+
+def random_states(model) -> list:
+    """The variables in which Keras' own random layers keep their state: there are none."""
+    return []
+
+
+def tensorflow_variables_of(thing: Any) -> list[tf.Variable]:
+    """The variable that a thing is, or those of a layer; none for anything else."""
+    if isinstance(thing, tf.Variable):
+        return [thing]
+    if isinstance(thing, keras.layers.Layer) and thing.built and not is_metric(thing):
+        return state_variables(thing)
+    return []
+
+
+@contextlib.contextmanager
+def global_policy(name: str) -> Iterator:
+    """Makes a dtype policy that of all layers made inside."""
+    previous = keras.mixed_precision.global_policy()
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # Keras says that half precision is slow without a GPU
+    try:
+        keras.mixed_precision.set_global_policy(name)
+        logger.setLevel(level)
+        yield
+    finally:
+        logger.setLevel(level)
+        # Without a policy, the default one follows `set_floatx`.
+        is_default = previous.name == keras.backend.floatx()
+        keras.mixed_precision.set_global_policy(None if is_default else previous)
+
+
+def shape_argument(shape):
+    """A shape with `None` for unknown axes, in the form that `compute_output_shape` is given."""
+    return tf.TensorShape(shape)
+
+
+def holds_python_code(layer) -> bool:
+    """Whether its config holds code: that of a `Lambda`, whatever its function."""
+    return isinstance(layer, keras.layers.Lambda)
+
+
+def call_exported(loaded, tensors: list):
+    """The outputs of a loaded SavedModel of a functional model, in inference."""
+    return loaded.serve(tensors[0] if len(tensors) == 1 else tensors)

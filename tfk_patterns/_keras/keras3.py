@@ -1,10 +1,14 @@
 """What the library needs of Keras 3 on its TensorFlow backend."""
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
+
+from tfk_patterns._keras.common import state_variables
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
@@ -100,3 +104,71 @@ def variable_name(variable) -> str:
 def supports_jit(layer) -> bool:
     """Whether the layer says that XLA may compile it."""
     return bool(layer.supports_jit)
+
+
+def set_loss_scale(optimizer, scale: float) -> None:
+    """Sets the scale of a dynamic loss-scale optimizer."""
+    optimizer.initial_scale = scale  # read while it is not built
+    if optimizer.built:
+        optimizer.dynamic_scale.assign(scale)
+
+
+def metrics_argument(model):
+    """What was given to `compile` as `metrics`."""
+    return getattr(model._compile_metrics, "_user_metrics", None)
+
+
+def optimizer_variables(optimizer) -> list:
+    """The variables of an optimizer."""
+    return list(optimizer.variables)
+
+
+def is_compiled(model) -> bool:
+    """Whether `compile` was called."""
+    return bool(model.compiled)
+
+
+def random_states(model) -> list:
+    """The variables in which Keras' own random layers keep their state."""
+    kept = {id(weight) for weight in model.weights}
+    return [variable for variable in state_variables(model) if id(variable) not in kept]
+
+
+def tensorflow_variables_of(thing: Any) -> list[tf.Variable]:
+    """The variable that a thing is, or those of a layer or random generator; else none."""
+    if isinstance(thing, tf.Variable):
+        return [thing]
+    if isinstance(thing, keras.Variable):
+        return [thing.value]
+    if isinstance(thing, keras.layers.Layer) and thing.built:
+        return [variable.value for variable in state_variables(thing)]
+    if type(thing).__name__ == "SeedGenerator" and isinstance(thing.state, keras.Variable):
+        return [thing.state.value]
+    return []
+
+
+@contextlib.contextmanager
+def global_policy(name: str) -> Iterator:
+    """Makes a dtype policy that of all layers made inside."""
+    previous = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(previous)
+
+
+def shape_argument(shape):
+    """A shape with `None` for unknown axes, in the form that `compute_output_shape` is given."""
+    return tuple(shape)
+
+
+def holds_python_code(layer) -> bool:
+    """Whether its config holds code: that of a `Lambda` with a lambda in it."""
+    values = vars(layer).values() if isinstance(layer, keras.layers.Lambda) else ()
+    return any(getattr(value, "__name__", "") == "<lambda>" for value in values)
+
+
+def call_exported(loaded, tensors: list):
+    """The outputs of a loaded SavedModel of a functional model, in inference."""
+    return loaded.serve(tensors)

@@ -7,6 +7,15 @@ from typing import Any
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.subject import Subject
 
+TRACE_TIME = (
+    "eager_only",
+    "wrapped_call",
+    "frozen_randomness",
+    "leaked_tensors",
+    "python_state",
+)
+"""The checks whose failure makes the graph another function than eager mode."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -30,7 +39,11 @@ def pairs(subject: Subject) -> Iterator[Pair]:
         eager = subject.observe("eager", training)
         draws = subject.random_ops(training)
         for mode in ("graph", "xla"):
-            reason = draws.why_not(mode) or subject.why_not_run(subject.observe, mode, training)
+            reason = (
+                draws.why_not(mode)
+                or subject.why_not_repeated(training)
+                or subject.why_not_run(subject.observe, mode, training)
+            )
             if reason:
                 subject.tally.left_out[f"{mode}, training={training}"] = reason
                 continue
@@ -54,7 +67,11 @@ def fit_pairs(subject: Subject) -> Iterator[Pair]:
             label = f"fit, {mode}" + ("" if training else ", layer called as in inference")
             subject.observe("eager", training)
             draws = subject.random_ops(training)
-            reason = draws.why_not(mode) or subject.why_not_run(subject.fit, mode, training)
+            reason = (
+                draws.why_not(mode)
+                or subject.why_not_repeated(training)
+                or subject.why_not_run(subject.fit, mode, training)
+            )
             if not reason:
                 compared |= training
                 yield Pair(label, subject.fit("eager", training), subject.fit(mode, training))

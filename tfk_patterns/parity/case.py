@@ -22,8 +22,9 @@ class LayerCase:
         inputs: The array, or the list, tuple or dict of arrays, that the layer takes first.
         mask: The Keras mask of the inputs: a boolean array, or arrays and `None`s in the structure
             of `inputs`. It reaches the layer as from an upstream layer.
-        call_kwargs: More keyword arguments of the call. Arrays whose first axis is the batch are
-            inputs like the others. `training` is not allowed: the harness sets it.
+        call_kwargs: More keyword arguments of the call. Arrays whose first axis is the batch, and
+            structures of such arrays, are inputs like the others. `training` is not allowed: the
+            harness sets it.
         expected_failures: Check name to the reason why the layer may fail it.
         tolerance: Overrides the tolerances: one number, relative and absolute, or a mapping from
             dtype name to `(rtol, atol)`.
@@ -61,30 +62,17 @@ class LayerCase:
     name: str | None = None
 
     def __post_init__(self):
-        is_layer = hasattr(self.make, "get_config") and not isinstance(self.make, type)
-        if is_layer or not callable(self.make):
-            raise _validate.type_error(
-                "make",
-                "a callable that returns a fresh layer, as `lambda: MyLayer()` is",
-                self.make,
-            )
+        if self.name is None:
+            object.__setattr__(self, "name", name_of(self.make, "layer"))
+        check_common(self, "layer")
         _check_inputs(self.inputs)
         _check_mask(self.mask, self.inputs)
-        for name in ("call_kwargs", "expected_failures"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise _validate.type_error(name, "a dict", getattr(self, name))
-        for reason in self.expected_failures.values():
-            if not isinstance(reason, str):
-                raise _validate.type_error("expected_failures", "made of reasons in words", reason)
+        if not isinstance(self.call_kwargs, Mapping):
+            raise _validate.type_error("call_kwargs", "a dict", self.call_kwargs)
         if "training" in self.call_kwargs:
             raise _validate.value_error(
                 "call_kwargs", "without `training`, which the harness sets", dict(self.call_kwargs)
             )
-        _check_tolerance(self.tolerance)
-        if self.name is None:
-            object.__setattr__(self, "name", _name_of(self.make))
-        if not isinstance(self.name, str):
-            raise _validate.type_error("name", "a string", self.name)
 
     @property
     def batched_kwargs(self) -> dict[str, np.ndarray]:
@@ -99,10 +87,47 @@ class LayerCase:
         }
 
     def _is_batched(self, value: Any) -> bool:
-        if not hasattr(value, "shape"):
+        """Whether it is an array, or a structure of arrays, that has a row for each sample."""
+        leaves = tf.nest.flatten(value)
+        if not leaves or not all(isinstance(leaf, _ARRAYS) for leaf in leaves):
             return False
-        shape, batch = tuple(value.shape), tuple(_first_leaf(self.inputs).shape)
-        return bool(shape and batch) and shape[0] == batch[0]
+        batch = tuple(_first_leaf(self.inputs).shape)[:1]
+        return bool(batch) and all(tuple(leaf.shape)[:1] == batch for leaf in leaves)
+
+
+def check_common(case: Any, kind: str) -> None:
+    """Checks what cases of layers and of models have in common.
+
+    Args:
+        case: The case.
+        kind: `"layer"` or `"model"`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The tolerance is negative, or for a dtype that has none.
+    """
+    is_made = hasattr(case.make, "get_config") and not isinstance(case.make, type)
+    if is_made or not callable(case.make):
+        raise _validate.type_error(
+            "make",
+            f"a callable that returns a fresh {kind}, as `lambda: My{kind.title()}()` is",
+            case.make,
+        )
+    if not isinstance(case.expected_failures, Mapping):
+        raise _validate.type_error("expected_failures", "a dict", case.expected_failures)
+    for reason in case.expected_failures.values():
+        if not isinstance(reason, str):
+            raise _validate.type_error("expected_failures", "made of reasons in words", reason)
+    _check_tolerance(case.tolerance)
+    if not isinstance(case.name, str):
+        raise _validate.type_error("name", "a string", case.name)
+
+
+def name_of(make: Callable, otherwise: str) -> str:
+    """The name of a callable, or something else for a lambda."""
+    make = getattr(make, "func", make)  # that of a functools.partial
+    name = getattr(make, "__name__", type(make).__name__)
+    return otherwise if name == "<lambda>" else name
 
 
 def _check_inputs(inputs: Any) -> None:
@@ -152,8 +177,3 @@ def _first_leaf(structure: Any) -> Any:
     while isinstance(structure, list | tuple | dict):
         structure = next(iter(structure.values() if isinstance(structure, dict) else structure))
     return structure
-
-
-def _name_of(make: Callable) -> str:
-    name = getattr(make, "__name__", type(make).__name__)
-    return "layer" if name == "<lambda>" else name

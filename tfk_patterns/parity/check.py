@@ -74,17 +74,36 @@ class Verdicts(Mapping):
         self._results: dict[str, Result] = {}
 
     def __getitem__(self, name: str) -> Result:
-        if name not in self._results:
-            roots = [root for root in self._checks[name].follows if root in self._checks]
-            wrong = [root for root in roots if self[root].found_wrong]
-            self._results[name] = self._find(self._checks[name], wrong)
-        return self._results[name]
+        result = self._result(name)
+        if result.folded and self._result(self._cause(name)).verdict not in ("failed", "xfail"):
+            return Result(name, "failed", failure=result.folded, link=self._checks[name].link)
+        return result
 
     def __iter__(self):
         return iter(self._checks)
 
     def __len__(self) -> int:
         return len(self._checks)
+
+    def _result(self, name: str) -> Result:
+        """The result as if every check that this one folds into fails."""
+        if name not in self._results:
+            roots = [root for root in self._checks[name].follows if root in self._checks]
+            wrong = [
+                root
+                for root in roots
+                if self._result(root).found_wrong and self._cause(root) != name
+            ]
+            self._results[name] = self._find(self._checks[name], wrong)
+        return self._results[name]
+
+    def _cause(self, name: str) -> str:
+        """The check that one follows from in the end: it has then come upon that one's matter."""
+        seen: set[str] = set()
+        while name not in seen and name in self._results and self._results[name].follows_from:
+            seen.add(name)
+            name = self._results[name].follows_from
+        return name
 
     def _find(self, check: Check, wrong: list[str]) -> Result:
         tally = self._subject.tally = Tally()
@@ -110,7 +129,7 @@ class Verdicts(Mapping):
         if failure.check in self._checks and failure.check != check.name:
             wrong = [*wrong, failure.check]
         if wrong:
-            return Result(check.name, "skipped", f"follows from {wrong[0]}")
+            return Result(check.name, "skipped", f"follows from {wrong[0]}", folded=failure)
         return Result(check.name, "failed", failure=failure, link=check.link)
 
 

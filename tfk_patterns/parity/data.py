@@ -11,11 +11,15 @@ Data = dict[str, Any]
 
 
 def data_of(case: LayerCase) -> Data:
-    """The case's arrays as tensors, `None`s kept."""
+    """The case's arrays as tensors; `None`s, ragged and sparse tensors are kept."""
     return tf.nest.map_structure(
-        lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf),
-        {"inputs": case.inputs, "mask": case.mask, "kwargs": case.batched_kwargs},
+        _as_tensor, {"inputs": case.inputs, "mask": case.mask, "kwargs": case.batched_kwargs}
     )
+
+
+def _as_tensor(leaf):
+    is_tensor = leaf is None or isinstance(leaf, tf.RaggedTensor | tf.SparseTensor)
+    return leaf if is_tensor else tf.convert_to_tensor(leaf)
 
 
 def batch_size(data: Data) -> int | None:
@@ -62,6 +66,11 @@ def with_floats(data: Data, function: Callable, parts: Sequence[str] = ("inputs"
 def as_dtype(data: Data, dtype: str | tf.DType) -> Data:
     """The data with every float tensor in a dtype."""
     return with_floats(data, lambda leaf: tf.cast(leaf, dtype), ("inputs", "kwargs"))
+
+
+def holds_strings(data: Data) -> bool:
+    """Whether a tensor holds strings."""
+    return any(leaf.dtype == tf.string for leaf in tensors_of(data))
 
 
 def tensors_of(data: Data) -> list:

@@ -37,8 +37,24 @@ def users_line(error: BaseException) -> str:
     frames += [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     for filename, line in reversed(frames):
         if line and not _is_library(filename):
-            return f"{Path(filename).name}:{line}: {linecache.getline(filename, line).strip()}"
+            return _written(filename, line)
     return ""
+
+
+def line_of_frame(frame) -> str:
+    """The line that a frame executes, as from `users_line`; empty where it is a library's."""
+    filename, line = frame.f_code.co_filename, frame.f_lineno
+    return "" if _is_library(filename) else _written(filename, line)
+
+
+def is_said(error: BaseException) -> bool:
+    """Whether a layer raised the error itself, by `raise` or `assert`, to say what it needs."""
+    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    converted = re.findall(r'File "([^"]+)", line (\d+), in ', str(error))  # by AutoGraph
+    filename, line = (converted or frames)[-1]
+    code = linecache.getline(filename, int(line)).strip()
+    is_tensorflow = "/tensorflow/python/" in Path(filename).as_posix()
+    return code.startswith(("raise ", "assert ")) and not is_tensorflow
 
 
 @contextlib.contextmanager
@@ -61,6 +77,10 @@ def failure_of(
     failure = Failure(f"{message}: {in_one_line(error)}", place, hint, check=check)
     failure.__cause__ = error
     return failure
+
+
+def _written(filename: str, line: int) -> str:
+    return f"{Path(filename).name}:{line}: {linecache.getline(filename, line).strip()}"
 
 
 def _is_library(filename: str) -> bool:

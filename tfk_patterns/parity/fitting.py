@@ -12,6 +12,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity.data import Data, rotated, tensors_of, unflatten
 from tfk_patterns.parity.observation import (
     call_layer,
+    named,
     values_by_name,
     weighted_sum,
     without_number,
@@ -53,18 +54,22 @@ def fit(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bo
         mode: One of `modes.MODES`.
         training: The `training` argument of the layer's call; `False` turns randomness off.
     """
-    model = _LayerModel(layer, data, fixed_kwargs, training)
+    model = LayerModel(layer, data, fixed_kwargs, training)
     optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.9)
     model.compile(optimizer=optimizer, **_COMPILE[mode])
     step_losses: list[float] = []
     record = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: step_losses.append(float(logs["loss"]))
     )
-    history = model.fit(_batches(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record])
+    history = model.fit(
+        batches_of(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record]
+    )
     return FitObservation(
         history={
-            without_number(name): np.asarray(values, np.float32)
-            for name, values in history.history.items()
+            name: np.asarray(values, np.float32)
+            for name, (_, values) in named(
+                history.history.items(), lambda item: without_number(item[0])
+            )
         },
         step_losses=np.asarray(step_losses, np.float32),
         variables=values_by_name(_keras.state_variables(layer)),
@@ -72,7 +77,7 @@ def fit(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bo
     )
 
 
-class _LayerModel(keras.Model):
+class LayerModel(keras.Model):
     """The layer, and a loss that weighs each of its outputs with a fixed number."""
 
     def __init__(self, layer, data, fixed_kwargs, layer_training):
@@ -92,7 +97,7 @@ class _LayerModel(keras.Model):
         return outputs
 
 
-def _batches(data) -> tf.data.Dataset:
+def batches_of(data) -> tf.data.Dataset:
     """One batch a step, with the samples in another order each, as flat tuples without `None`s."""
     batches = [tuple(tensors_of(rotated(data, by))) for by in range(STEPS_PER_EPOCH)]
     stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))

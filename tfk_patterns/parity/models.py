@@ -28,6 +28,21 @@ class AttachMask(keras.layers.Layer):
         return input_shape[0]
 
 
+@_keras.register
+class ReadMask(keras.layers.Layer):
+    """Returns the mask that reaches it, or, where none does, an empty one."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return tf.zeros((0,), tf.bool) if mask is None else tf.convert_to_tensor(mask)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
 def functional(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = None):
     """A functional model that holds the layer only.
 
@@ -45,6 +60,16 @@ def functional(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = Non
         Failure: The layer cannot be called on symbolic tensors.
         Skip: What the layer takes cannot be fed to a functional model.
     """
+    inputs, outputs = symbolic_call(layer, data, fixed_kwargs, sizes)
+    with _blamed():
+        return keras.Model(inputs, outputs)
+
+
+def symbolic_call(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = None):
+    """Symbolic tensors for the data, in a flat list, and what the layer returns for them.
+
+    Takes and raises what `functional` does.
+    """
     inputs = [_symbolic(leaf, sizes) for leaf in tensors_of(data)]
     symbolic = unflatten(data, inputs)
     arguments = symbolic["inputs"]
@@ -54,15 +79,18 @@ def functional(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = Non
             arguments,
             symbolic["mask"],
         )
-    with blamed(
+    with _blamed():
+        return inputs, layer(arguments, **symbolic["kwargs"], **fixed_kwargs)
+
+
+def _blamed():
+    return blamed(
         "the layer cannot be called on symbolic tensors",
         "functional model",
         "In a functional model `call` gets tensors of unknown batch size, or none at all where "
         "`compute_output_shape` is defined.",
         check="symbolic_shape",
-    ):
-        outputs = layer(arguments, **symbolic["kwargs"], **fixed_kwargs)
-        return keras.Model(inputs, outputs)
+    )
 
 
 def _symbolic(leaf, sizes):

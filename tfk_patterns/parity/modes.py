@@ -30,10 +30,14 @@ class RandomOps:
     Args:
         from_state: It draws from a state of its own: the same in eager and graph, but not in XLA.
         from_global: It draws from TensorFlow's global generators: not the same in any two modes.
+        from_generator: It draws from a `tf.random.Generator`, whose state no layer tracks.
+        constant_seeds: The seeds that are constants of the graph.
     """
 
     from_state: bool = False
     from_global: bool = False
+    from_generator: bool = False
+    constant_seeds: frozenset[bytes] = frozenset()
 
     def __bool__(self) -> bool:
         return self.from_state or self.from_global
@@ -53,12 +57,47 @@ def random_ops(function, *args) -> RandomOps:
     bodies = [graph_def.node, *(body.node_def for body in graph_def.library.function)]
     found = {node.op for nodes in bodies for node in nodes if _RANDOM.search(node.op)}
     from_state = {op for op in found if op.startswith(("Stateless", "Stateful"))}
-    return RandomOps(bool(from_state), bool(found - from_state))
+    from_generator = found | {node.op for nodes in bodies for node in nodes if "Rng" in node.op}
+    return RandomOps(
+        from_state=bool(from_state),
+        from_global=bool(found - from_state),
+        from_generator=any(op.startswith(("Stateful", "Rng")) for op in from_generator),
+        constant_seeds=_constant_seeds(graph_def.node) if from_state else frozenset(),
+    )
 
+
+def _constant_seeds(nodes) -> frozenset[bytes]:
+    """The seeds of stateless operations that depend on constants only."""
+    by_name = {node.name: node for node in nodes}
+
+    def constants(name: str) -> list[bytes] | None:
+        """The constants that a value is made of, or `None` where it is made of anything else."""
+        node = by_name.get(name.split(":")[0].lstrip("^"))
+        if node is None or node.op in _FROM_OUTSIDE:
+            return None
+        if _RANDOM.search(node.op) and not node.op.startswith("Stateless"):
+            return None
+        if node.op == "Const":
+            return [node.attr["value"].tensor.SerializeToString()]
+        parts = [constants(part) for part in node.input]
+        return None if None in parts else [text for part in parts for text in part]
+
+    seeds = [
+        constants(node.input[_PLACE_OF_SEED.get(node.op, 1)])
+        for node in nodes
+        if node.op.startswith("Stateless")
+        and _RANDOM.search(node.op)
+        and node.op not in ("StatelessRandomGetKeyCounter", "StatelessRandomGetAlg")
+    ]
+    return frozenset(b"".join(seed) for seed in seeds if seed)
+
+
+_PLACE_OF_SEED = {"StatelessMultinomial": 2, "StatelessSampleDistortedBoundingBox": 3}
+_FROM_OUTSIDE = ("Placeholder", "ReadVariableOp", "PyFunc", "EagerPyFunc", "PyFuncStateless")
 
 _RANDOM = re.compile(
     r"Random(?!Dataset)|TruncatedNormal|Multinomial|Stateful.*Normal|StatefulUnif"
-    r"|CandidateSampler|SampleDistortedBoundingBox"
+    r"|CandidateSampler|SampleDistortedBoundingBox|StatelessShuffle"
 )
 
 

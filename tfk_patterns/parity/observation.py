@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity.data import Data, rotated
 from tfk_patterns.parity.modes import RandomOps, random_ops, run_in
+from tfk_patterns.parity.python_state import PythonState, python_state
 
 CALLS = 3
+OMITTED = "omitted"
+"""As `training`: the call leaves the argument out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +29,14 @@ class Observation:
         variables: Name to value, after the calls, the metrics' left out.
         metrics: Name to `{"result": ..., variable name: value}`, after the calls.
         random_ops: The random operations in the trace; of no meaning in eager mode.
+        python: What was kept in Python, before the calls and after each.
     """
 
     calls: tuple[dict[str, Any], ...]
     variables: dict[str, np.ndarray]
     metrics: dict[str, dict[str, np.ndarray]]
     random_ops: RandomOps
+    python: tuple[PythonState, ...]
 
 
 def observe(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bool):
@@ -47,15 +53,19 @@ def observe(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training
     """
     # A partial, and not a closure: TensorFlow would take each for a retracing of the last one.
     function = run_in(mode, functools.partial(_observed_call, layer, fixed_kwargs, training))
-    calls = tuple(_as_arrays(function(rotated(data, by))) for by in range(CALLS))
+    calls, python = [], [python_state(layer)]
+    for by in range(CALLS):
+        calls.append(as_arrays(function(rotated(data, by))))
+        python.append(python_state(layer))
     return Observation(
-        calls=calls,
+        calls=tuple(calls),
         variables=values_by_name(_keras.state_variables(layer)),
         metrics={
-            name: {"result": _as_arrays(metric.result()), **values_by_name(metric.variables)}
-            for name, metric in _named(_keras.metrics_of(layer), lambda m: without_number(m.name))
+            name: {"result": as_arrays(metric.result()), **values_by_name(metric.variables)}
+            for name, metric in named(_keras.metrics_of(layer), lambda m: without_number(m.name))
         },
         random_ops=RandomOps() if mode == "eager" else random_ops(function, data),
+        python=tuple(python),
     )
 
 
@@ -74,18 +84,36 @@ class Call:
     losses: list[np.ndarray]
 
 
-def call_once(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | None) -> Call:
+def call_once(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | str | None) -> Call:
     """Calls a layer in eager mode."""
-    outputs = call_layer(layer, data, fixed_kwargs, training)
+    return call_of(layer, call_layer(layer, data, fixed_kwargs, training))
+
+
+def differentiated_call(
+    layer, data: Data, fixed_kwargs: dict[str, Any], training: bool
+) -> dict[str, Any]:
+    """What `Observation.calls` holds, for one call in eager mode."""
+    return as_arrays(_observed_call(layer, fixed_kwargs, training, data))
+
+
+def call_of(layer, outputs) -> Call:
+    """What a call gave that has just been made in eager mode."""
     return Call(
-        outputs=_as_arrays(tf.nest.map_structure(_as_tensor, outputs)),
-        masks=_as_arrays(masks_of(outputs)),
-        losses=_as_arrays(list(layer.losses)),
+        outputs=as_arrays(tf.nest.map_structure(_as_tensor, outputs)),
+        masks=as_arrays(masks_of(outputs)),
+        losses=as_arrays(list(layer.losses)),
     )
 
 
-def call_layer(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | None):
-    """Calls a layer on the data of a case, its mask attached as by an upstream layer."""
+def call_layer(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool | str | None):
+    """Calls a layer on the data of a case, its mask attached as by an upstream layer.
+
+    Args:
+        layer: The layer.
+        data: `{"inputs", "mask", "kwargs"}`, as tensors.
+        fixed_kwargs: Keyword arguments of the call that are no tensors.
+        training: The `training` argument, or `OMITTED`.
+    """
     inputs = data["inputs"]
     if data["mask"] is not None:
         inputs = tf.nest.map_structure(tf.identity, inputs)  # the caller's tensors stay bare
@@ -93,7 +121,8 @@ def call_layer(layer, data: Data, fixed_kwargs: dict[str, Any], training: bool |
         for tensor, mask in zip(tf.nest.flatten(inputs), masks):  # noqa: B905 AutoGraph
             if mask is not None:
                 _keras.attach_mask(tensor, mask)
-    return layer(inputs, **data["kwargs"], **fixed_kwargs, training=training)
+    mode = {} if training == OMITTED else {"training": training}
+    return layer(inputs, **data["kwargs"], **fixed_kwargs, **mode)
 
 
 def masks_of(outputs) -> list:
@@ -116,37 +145,52 @@ def weighted_sum(structure) -> tf.Tensor:
     return total
 
 
+def target_of(call: Call) -> float:
+    """What is differentiated: the weighted sum of the outputs, and the losses."""
+    arrays = [leaf for leaf in tf.nest.flatten(call.outputs) if tf.as_dtype(leaf.dtype).is_floating]
+    total = sum(float(np.sum(loss, dtype="float64")) for loss in call.losses)
+    for number, array in enumerate(arrays, start=1):
+        weights = np.sin(1.7 * number + 12.9898 * np.arange(array.size))
+        total += float(np.sum(array.ravel() * weights.astype(array.dtype), dtype="float64"))
+    return total
+
+
 def values_by_name(variables) -> dict[str, np.ndarray]:
     """The values of variables, under names that are the same for every instance of a layer."""
     return {
-        name: np.asarray(tf.convert_to_tensor(variable))
-        for name, variable in _named(variables, _keras.variable_name)
+        name: _as_array(tf.convert_to_tensor(variable))
+        for name, variable in named(variables, _keras.variable_name)
     }
 
 
 def without_number(name: str) -> str:
-    """A name of Keras' making less the number that it counts instances with."""
-    return re.sub(r"_\d+$", "", name)
+    """A name less the numbers that Keras counts instances with, at its end or within.
+
+    Within, as in the name of a metric that is named after its layer: `dense_3_norm`.
+    """
+    return re.sub(r"_\d+(?=_|$)", "", name)
 
 
-def _named(things, name_of) -> list[tuple[str, Any]]:
+def named(things, name_of: Callable) -> list[tuple[str, Any]]:
     """Things with their names, less the numbers Keras counts instances with; repeats numbered."""
-    named: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for thing in things:
         *scopes, last = name_of(thing).split("/")
         if re.fullmatch(r"variable_\d+", last):  # Keras 3 calls a weight without a name so
             last = "variable"
+        last = re.sub(r"_\d+(?=_)", "", last)
         base = name = "/".join([*map(without_number, scopes), last])
         number = 1
-        while name in named:
+        while name in found:
             number += 1
             name = f"{base} ({number})"
-        named[name] = thing
-    return list(named.items())
+        found[name] = thing
+    return list(found.items())
 
 
 def _observed_call(layer, fixed_kwargs, training, data):
-    watched = [t for t in tf.nest.flatten(data) if tf.is_tensor(t) and t.dtype.is_floating]
+    # A tape takes no gradient by a sparse or a ragged tensor.
+    watched = [t for t in tf.nest.flatten(data) if isinstance(t, tf.Tensor) and t.dtype.is_floating]
     weights = _keras.trainable_variables(layer)
     with tf.GradientTape() as tape:
         tape.watch(watched)
@@ -156,7 +200,7 @@ def _observed_call(layer, fixed_kwargs, training, data):
             tf.cast(tf.reduce_sum(loss), tf.float64) for loss in losses
         )
     by_inputs, by_weights = _gradients(tape, target, (watched, weights))
-    names = [name for name, _ in _named(layer.trainable_variables, _keras.variable_name)]
+    names = [name for name, _ in named(layer.trainable_variables, _keras.variable_name)]
     return {
         "outputs": outputs,
         "masks": masks_of(outputs),
@@ -190,7 +234,8 @@ def _float_leaves(structure) -> list[tf.Tensor]:
     return [leaf for leaf in leaves if tf.is_tensor(leaf) and leaf.dtype.is_floating]
 
 
-def _as_arrays(structure):
+def as_arrays(structure):
+    """A structure of tensors as one of arrays, `None`s kept; ragged and sparse ones as lists."""
     return tf.nest.map_structure(_as_array, structure)
 
 
@@ -199,4 +244,5 @@ def _as_array(leaf):
         return None
     if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor):
         return [np.asarray(part) for part in tf.nest.flatten(leaf, expand_composites=True)]
-    return np.asarray(leaf)
+    # NumPy itself cannot read a scalar tensor in bfloat16.
+    return np.asarray(leaf.numpy() if tf.is_tensor(leaf) else leaf)

@@ -109,7 +109,7 @@ class Reference:
             Failure: It has other variables than the layer that gave the state.
         """
         variables = _keras.state_variables(layer)
-        if [tuple(v.shape) for v in variables] != [value.shape for value in self.state]:
+        if not _fit(variables, self.state):
             raise Failure(
                 "`make` returns layers with other variables each time",
                 hint="Return a fresh layer with the same arguments from each call of `make`.",
@@ -135,10 +135,22 @@ class Reference:
         return state
 
 
+def _fit(variables, values) -> bool:
+    """Whether the values can be assigned to the variables, some of an unknown size."""
+    return len(variables) == len(values) and all(
+        tf.TensorShape(variable.shape).is_compatible_with(value.shape)
+        for variable, value in zip(variables, values, strict=True)
+    )
+
+
 @contextlib.contextmanager
 def equal_circumstances():
-    """Python's and NumPy's generators start alike, warnings are silent; all is as it was after."""
+    """Python's and NumPy's generators start alike, warnings are silent; all is as it was after.
+
+    All: also the settings of TensorFlow and Keras that a layer must leave alone.
+    """
     python_state, numpy_state = random.getstate(), np.random.get_state()
+    settings = _keras.global_settings()
     random.seed(0)
     np.random.seed(0)
     try:
@@ -146,5 +158,6 @@ def equal_circumstances():
             warnings.simplefilter("ignore")
             yield
     finally:
+        _keras.restore_global_settings(settings)
         random.setstate(python_state)
         np.random.set_state(numpy_state)

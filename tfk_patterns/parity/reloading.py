@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from tensorflow import keras
 from tfk_patterns import _keras
 
 
-def from_config(layer):
-    """A new layer, not built, from the config of a layer."""
+def from_config(layer, **changes):
+    """A new layer, not built, from the config of a layer and changes to it."""
     with keras.utils.custom_object_scope(custom_objects(layer)):
-        return type(layer).from_config(layer.get_config())
+        return type(layer).from_config({**layer.get_config(), **changes})
 
 
 def from_keras_file(model, custom: dict[str, Any]):
@@ -32,28 +33,50 @@ def custom_objects(layer) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for part in _keras.sublayers(layer):
-        found.update(_defined_beside(type(part)))
+        found.update(defined_beside(type(part)))
         for value in (part, *vars(part).values()):
             thing = value if hasattr(value, "__name__") else type(value)
-            if callable(value) and not _is_of_a_library(thing):
+            # Keras finds its own functions by name, but not TensorFlow's, such as `tf.abs`.
+            of_tensorflow = isinstance(value, types.FunctionType) and not is_of_keras(thing)
+            if callable(value) and (of_tensorflow or not is_of_a_library(thing)):
                 found[thing.__name__] = thing
     return found
 
 
-def _defined_beside(cls: type) -> dict[str, Any]:
-    """The classes and functions of the module that defines a class."""
-    if _is_of_a_library(cls):
+def defined_beside(cls: type) -> dict[str, Any]:
+    """The classes and functions of the module that defines a class.
+
+    A function with a name of Keras' own is left out: `"mse"` in a config means Keras'.
+    """
+    if is_of_a_library(cls):
         return {}
     module = sys.modules.get(cls.__module__)
     return {
         name: thing
         for name, thing in vars(module).items()
-        if callable(thing) and getattr(thing, "__module__", None) == cls.__module__
+        if callable(thing)
+        and getattr(thing, "__module__", None) == cls.__module__
+        and not any(hasattr(names, name) for names in _KERAS_NAMES)
     }
 
 
-_LIBRARIES = {"builtins", "numpy", "tensorflow", keras.layers.Layer.__module__.split(".")[0]}
+_KERAS_NAMES = (
+    keras.activations,
+    keras.constraints,
+    keras.initializers,
+    keras.losses,
+    keras.metrics,
+    keras.regularizers,
+)
+_KERAS = keras.layers.Layer.__module__.split(".")[0]
+_LIBRARIES = {"builtins", "numpy", "tensorflow", _KERAS}
 
 
-def _is_of_a_library(thing: Any) -> bool:
+def is_of_keras(thing: Any) -> bool:
+    """Whether a class or function is Keras' own."""
+    return (getattr(thing, "__module__", None) or "").split(".")[0] == _KERAS
+
+
+def is_of_a_library(thing: Any) -> bool:
+    """Whether a class or function is Python's, NumPy's, TensorFlow's or Keras' own."""
     return (getattr(thing, "__module__", None) or "builtins").split(".")[0] in _LIBRARIES

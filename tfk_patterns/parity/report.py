@@ -29,6 +29,8 @@ class Result:
         max_rel_error: That difference relative to the largest expected magnitude.
         failure: What was wrong, where something was.
         link: Where the subject of the check is explained.
+        layer: The layer that was checked, where the report is of a model that holds it.
+        folded: What was wrong, where that only follows from another check's failure.
     """
 
     check: str
@@ -38,11 +40,18 @@ class Result:
     max_rel_error: float | None = None
     failure: Failure | None = None
     link: str = ""
+    layer: str = ""
+    folded: Failure | None = None
 
     def __post_init__(self):
         if self.failure is not None:
             object.__setattr__(self, "max_abs_error", self.failure.max_abs_error)
             object.__setattr__(self, "max_rel_error", self.failure.max_rel_error)
+
+    @property
+    def label(self) -> str:
+        """The check, and the layer where there is one."""
+        return f"{self.layer}: {self.check}" if self.layer else self.check
 
     @property
     def message(self) -> str:
@@ -62,12 +71,19 @@ class Result:
     @property
     def found_wrong(self) -> bool:
         """Whether the check found something wrong, expected or itself a consequence."""
-        return self.verdict in ("failed", "xfail") or self.reason.startswith("follows from")
+        return self.verdict in ("failed", "xfail") or bool(self.follows_from)
+
+    @property
+    def follows_from(self) -> str:
+        """The check whose failure makes this one fail too, or an empty string."""
+        start = "follows from "
+        return self.reason.removeprefix(start) if self.reason.startswith(start) else ""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
         return {
             "check": self.check,
+            "layer": self.layer,
             "verdict": self.verdict,
             "reason": self.reason,
             "message": self.failure.message if self.failure else "",
@@ -136,7 +152,7 @@ class Report:
         table.add_column("why", overflow="fold")
         for result in self.results:
             table.add_row(
-                result.check,
+                result.label,
                 Text(result.verdict, _STYLES[result.verdict]),
                 _number(result.max_abs_error),
                 _number(result.max_rel_error),
@@ -174,7 +190,7 @@ def _explained(result: Result):
     for label, value in (("where", result.where), ("fix", result.hint), ("more", result.link)):
         if value:
             rows.add_row(f"  {label}", Text(value))
-    return Group(Text(f"\n{result.check}: {result.message}", "bold red"), rows)
+    return Group(Text(f"\n{result.label}: {result.message}", "bold red"), rows)
 
 
 def _finite(value: float | None) -> float | None:

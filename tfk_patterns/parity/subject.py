@@ -4,16 +4,16 @@ import contextlib
 import functools
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import fitting, models, modes, observation
 from tfk_patterns.parity.base_subject import BaseSubject
 from tfk_patterns.parity.case import LayerCase
-from tfk_patterns.parity.data import Data
+from tfk_patterns.parity.data import Data, holds_strings
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.randomness import all_equal
 from tfk_patterns.parity.reference import Reference, equal_circumstances
 
 
@@ -54,6 +54,24 @@ class Subject(BaseSubject):
                 layer, self.data if data is None else data, self.case.fixed_kwargs, training
             )
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the layer says that it keeps state for each place in the batch, as RNNs do."""
+        parts = _keras.sublayers(self.reference.layer)
+        return any(getattr(part, "stateful", False) is True for part in parts)
+
+    @property
+    def raw_outputs(self):
+        """What the layer returns in eager mode, in inference, as it is; not to be changed."""
+        return self.shared("raw_outputs", lambda: self.raw_call(self.layer()))
+
+    def raw_call(self, layer, *, training: bool = False, data: Data | None = None):
+        """What a layer returns in eager mode, as it is, for the data of the case or others."""
+        with equal_circumstances():
+            return observation.call_layer(
+                layer, self.data if data is None else data, self.case.fixed_kwargs, training
+            )
+
     def functional(self, layer):
         """A functional model that holds the layer only, and takes `data.tensors_of(...)`.
 
@@ -61,8 +79,16 @@ class Subject(BaseSubject):
             Failure: The layer cannot be called on symbolic tensors.
             Skip: What the layer takes or returns cannot be in a functional model.
         """
+        self.skip_if_not_symbolic()
         with equal_circumstances():
             return models.functional(layer, self.data, self.case.fixed_kwargs)
+
+    def skip_if_not_symbolic(self) -> None:
+        """Ends a check that needs a functional model, where what the layer returns allows none."""
+        if self.is_stateful:
+            raise Skip("it says `stateful=True`, and so needs a model of a known batch size")
+        if not all(map(tf.is_tensor, tf.nest.flatten(self.raw_outputs))):
+            raise Skip("an output that is no tensor cannot be in a functional model")
 
     # Observations in a mode
 
@@ -86,6 +112,12 @@ class Subject(BaseSubject):
         """Whether two calls differ by chance: not for the state that the first has left."""
         return self.shared(("is_random", training), lambda: self._finds_random(training))
 
+    def why_not_repeated(self, training: bool) -> str | None:
+        """Why two layers in the reference state differ in one mode, or `None` where they do not."""
+        if self.shared(("repeats", training), lambda: self._repeats(training)):
+            return None
+        return "two layers made alike differ in eager mode: it draws where no seed reaches"
+
     def why_not_run(self, observer: Callable, mode: str, training: bool) -> str | None:
         """Why the layer cannot run in a mode, where that is not its fault.
 
@@ -98,6 +130,8 @@ class Subject(BaseSubject):
             return None
         if not _keras.supports_jit(self.reference.layer):
             return "the layer says `supports_jit = False`"
+        if holds_strings(self.data):  # a second attempt aborts the process: tensorflow#120244
+            return "XLA takes no strings"
         try:
             observer(mode, training)
         except modes.CannotCompile as error:
@@ -111,19 +145,31 @@ class Subject(BaseSubject):
                 with equal_circumstances():
                     return function(layer, self.data, self.case.fixed_kwargs, mode, training)
             except Exception as error:
-                raise _as_finding(error, mode, f"training={training}") from error
+                where = f"training={training}"
+                if function is fitting.fit:  # `outputs` has found that calls run in the mode
+                    raise _as_finding_of_fit(error, mode, where) from error
+                raise _as_finding(error, mode, where) from error
 
         return self.shared((function.__name__, mode, training), run)
 
     def _finds_random(self, training: bool) -> bool:
-        layer = self.layer()
-        first = self.call(layer, training=training)
+        before, *after = self.observe("eager", training).python
+        if any(state.generators != before.generators for state in after):
+            return True
         with contextlib.suppress(Failure):  # what cannot be traced shows in eager calls alone
             if self.random_ops(training):
                 return True
+        return self.why_not_repeated(training) is not None
+
+    def _repeats(self, training: bool) -> bool:
+        """Whether a call is that of another layer, which the first observed one serves as."""
+        observed = self.observe("eager", training).calls[0]
+        first = self.call(self.layer(), training=training)
+        first = [first.outputs, first.losses]
+        if all_equal([first, [observed["outputs"], observed["losses"]]]):
+            return True
         again = self.call(self.layer(), training=training)
-        same = tf.nest.map_structure(_equal, first.outputs, again.outputs)
-        return not all(tf.nest.flatten(same))
+        return all_equal([first, [again.outputs, again.losses]])
 
 
 def _as_finding(error: Exception, mode: str, where: str) -> Exception:
@@ -137,15 +183,19 @@ def _as_finding(error: Exception, mode: str, where: str) -> Exception:
         return modes.CannotCompile(reason)
     if mode == "eager":
         return failure_of(error, "eager mode raised", f"eager, {where}", check="outputs")
-    check = "eager_only" if mode == "graph" else "outputs"
-    return failure_of(error, f"{mode} mode raised", f"{mode}, {where}", _TRACEABLE, check)
+    if mode == "graph":
+        return failure_of(error, "`call` cannot be traced", where, _TRACEABLE, check="eager_only")
+    return failure_of(error, f"{mode} mode raised", f"{mode}, {where}", _TRACEABLE, "outputs")
+
+
+def _as_finding_of_fit(error: Exception, mode: str, where: str) -> Exception:
+    found = _as_finding(error, mode, where)
+    if not isinstance(error, Failure | Skip) and isinstance(found, Failure):
+        return failure_of(error, f"`fit` raised in {mode} mode", where)
+    return found
 
 
 _TRACEABLE = (
     "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if` or `for` on a "
     "tensor's value (tf.cond and tf.while_loop serve)."
 )
-
-
-def _equal(one, other) -> bool:
-    return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind in "fc")

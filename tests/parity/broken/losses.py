@@ -1,4 +1,4 @@
-"""Losses that the graph freezes."""
+"""Losses that depend on the mode."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -6,17 +6,37 @@ from tensorflow import keras
 from tests.parity.broken import broken
 
 
-class KLWarmUp(keras.layers.Layer):
-    """Warms its penalty up by a Python number."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.beta = 0.0
+class PenaltyInEagerMode(keras.layers.Layer):
+    """Adds its penalty in eager mode only."""
 
     def call(self, inputs):
-        self.beta = min(1.0, self.beta + 0.1)
-        self.add_loss(self.beta * tf.reduce_mean(tf.square(inputs)))
+        if tf.executing_eagerly():
+            self.add_loss(tf.reduce_mean(tf.square(inputs)))
         return inputs
 
 
-BROKEN = [broken("losses", KLWarmUp, "losses[0] is")]
+class WeakerInGraph(keras.layers.Layer):
+    """Penalises less in a graph."""
+
+    def call(self, inputs):
+        factor = 0.1 if tf.inside_function() else 0.2
+        self.add_loss(factor * tf.reduce_mean(tf.abs(inputs)))
+        return inputs
+
+
+class PenaltyOfValues(keras.layers.Layer):
+    """Leaves out the largest element where it can read values."""
+
+    def call(self, inputs):
+        squares = tf.square(inputs)
+        if hasattr(inputs, "numpy"):
+            squares = tf.minimum(squares, tf.reduce_max(squares) * 0.5)
+        self.add_loss(0.1 * tf.reduce_mean(squares))
+        return inputs
+
+
+BROKEN = [
+    broken("losses", PenaltyInEagerMode, "gives losses[0]"),
+    broken("losses", WeakerInGraph, "losses[0] is"),
+    broken("losses", PenaltyOfValues, "losses[0] is"),
+]

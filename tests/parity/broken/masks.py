@@ -18,4 +18,32 @@ class MaskOfNonZeroSteps(keras.layers.Layer):
         return mask
 
 
-BROKEN = [broken("masks", MaskOfNonZeroSteps, "masks[0] is", mask=MASK)]
+class MasksTheFirstStep(keras.layers.Layer):
+    """Masks the first step, which only eager mode knows how to."""
+
+    def call(self, inputs):
+        return tf.identity(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        if mask is None or not tf.executing_eagerly():
+            return mask
+        return tf.concat([tf.zeros_like(mask[:, :1]), mask[:, 1:]], axis=1)
+
+
+class ReversesTheMask(keras.layers.Layer):
+    """Reverses its steps, and the mask with them where it runs eagerly."""
+
+    def call(self, inputs):
+        return tf.reverse(inputs, axis=[1])
+
+    def compute_mask(self, inputs, mask=None):
+        if mask is None or not tf.executing_eagerly():
+            return mask
+        return tf.reverse(mask, axis=[1])
+
+
+BROKEN = [
+    broken("masks", MaskOfNonZeroSteps, "masks[0] is", mask=MASK),
+    broken("masks", MasksTheFirstStep, "masks[0] is", mask=MASK),
+    broken("masks", ReversesTheMask, "masks[0] is", mask=MASK),
+]

@@ -6,12 +6,8 @@ from tensorflow import keras
 from tests.parity.broken import broken
 
 
-class RunningMean(keras.layers.Layer):
-    """Keeps a running mean, with the number of batches seen in a Python attribute."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.batches = 0
+class _Tracks(keras.layers.Layer):
+    """Passes its input on, and keeps its mean in training."""
 
     def build(self, input_shape):
         self.mean = self.add_weight(
@@ -20,10 +16,36 @@ class RunningMean(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
-        self.batches += 1
-        batch_mean = tf.reduce_mean(inputs, axis=(0, 1))
-        self.mean.assign(self.mean + (batch_mean * self.batches - self.mean) / self.batches)
+        if training and self.trainable:
+            self.update(tf.reduce_mean(inputs, axis=(0, 1)))
         return inputs
 
 
-BROKEN = [broken("variables", RunningMean, "variables['running_mean/mean'] is")]
+class TracksInEagerMode(_Tracks):
+    """Writes its state in eager mode only."""
+
+    def update(self, mean):
+        if tf.executing_eagerly():
+            self.mean.assign(0.9 * self.mean + 0.1 * mean)
+
+
+class TracksFasterInGraph(_Tracks):
+    """Has another momentum in a graph."""
+
+    def update(self, mean):
+        momentum = 0.8 if tf.inside_function() else 0.9
+        self.mean.assign(momentum * self.mean + (1.0 - momentum) * mean)
+
+
+class TracksSums(_Tracks):
+    """Adds up in eager mode, and overwrites in the graph."""
+
+    def update(self, mean):
+        self.mean.assign(self.mean + mean if hasattr(mean, "numpy") else mean)
+
+
+BROKEN = [
+    broken("variables", TracksInEagerMode, "variables['tracks_in_eager_mode/mean'] is"),
+    broken("variables", TracksFasterInGraph, "variables['tracks_faster_in_graph/mean'] is"),
+    broken("variables", TracksSums, "variables['tracks_sums/mean'] is"),
+]

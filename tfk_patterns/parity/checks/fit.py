@@ -1,6 +1,6 @@
 """Training with `fit`."""
 
-from tfk_patterns.parity.across_modes import fit_pairs
+from tfk_patterns.parity.across_modes import TRACE_TIME, fit_pairs
 from tfk_patterns.parity.check import define_check
 
 _HINT = (
@@ -10,7 +10,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs", "losses", "metrics", "variables", "gradients"),
+    follows=(*TRACE_TIME, "outputs", "losses", "metrics", "variables", "gradients", "loss_scale"),
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def fit(subject):

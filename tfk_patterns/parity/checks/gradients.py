@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfk_patterns.parity.across_modes import calls
+from tfk_patterns.parity.across_modes import TRACE_TIME, calls
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 
@@ -13,7 +13,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs", "losses"),
+    follows=(*TRACE_TIME, "outputs", "losses", "weights_learn"),
     link="https://www.tensorflow.org/api_docs/python/tf/py_function",
 )
 def gradients(subject):

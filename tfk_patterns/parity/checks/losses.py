@@ -1,6 +1,6 @@
 """Losses that the layer adds."""
 
-from tfk_patterns.parity.across_modes import compare_calls
+from tfk_patterns.parity.across_modes import TRACE_TIME, compare_calls
 from tfk_patterns.parity.check import define_check
 
 _HINT = (
@@ -10,7 +10,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs",),
+    follows=(*TRACE_TIME, "outputs"),
     link="https://www.tensorflow.org/guide/keras/making_new_layers_and_models_via_subclassing"
     "#the_add_loss_method",
 )

@@ -1,6 +1,6 @@
 """Masks."""
 
-from tfk_patterns.parity.across_modes import compare_calls
+from tfk_patterns.parity.across_modes import TRACE_TIME, compare_calls
 from tfk_patterns.parity.check import define_check
 
 _HINT = (
@@ -10,7 +10,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs",),
+    follows=(*TRACE_TIME, "outputs"),
     link="https://www.tensorflow.org/guide/keras/understanding_masking_and_padding",
 )
 def masks(subject):

@@ -1,6 +1,6 @@
 """Metrics that the layer owns."""
 
-from tfk_patterns.parity.across_modes import pairs
+from tfk_patterns.parity.across_modes import TRACE_TIME, pairs
 from tfk_patterns.parity.check import define_check
 
 _HINT = (
@@ -10,7 +10,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs",),
+    follows=(*TRACE_TIME, "outputs"),
     link="https://www.tensorflow.org/guide/keras/writing_a_training_loop_from_scratch",
 )
 def metrics(subject):

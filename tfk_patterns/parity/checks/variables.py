@@ -1,6 +1,6 @@
 """Variables that calls write."""
 
-from tfk_patterns.parity.across_modes import pairs
+from tfk_patterns.parity.across_modes import TRACE_TIME, pairs
 from tfk_patterns.parity.check import define_check
 
 _HINT = (
@@ -10,7 +10,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs",),
+    follows=(*TRACE_TIME, "outputs"),
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def variables(subject):

@@ -1,0 +1,67 @@
+"""Layers that do not take every number of samples."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tests.parity.broken import broken
+
+
+class SqueezedMean(keras.layers.Layer):
+    """Squeezes away the axis it has kept, and with one sample that of the batch too."""
+
+    def call(self, inputs):
+        return tf.squeeze(tf.reduce_mean(inputs, axis=1, keepdims=True))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[2])
+
+
+class MixedHalves(keras.layers.Layer):
+    """Mixes each sample in training with one of the other half, which must be as large."""
+
+    def call(self, inputs, training=None):
+        if not training:
+            return inputs
+        first, second = tf.split(inputs, 2, axis=0)
+        return tf.concat([first + 0.1 * second, second + 0.1 * first], axis=0)
+
+
+class FirstSampleAsReference(keras.layers.Layer):
+    """Reads the width of the features off the first sample, which an empty batch has not."""
+
+    def call(self, inputs):
+        width = tf.cast(tf.size(inputs[0][0]), inputs.dtype)
+        return inputs / tf.sqrt(width)
+
+
+class BatchStandardised(keras.layers.Layer):
+    """In training divides by the deviation over samples, with n - 1 in the denominator."""
+
+    def call(self, inputs, training=None):
+        if not training:
+            return inputs
+        samples = tf.cast(tf.shape(inputs)[0], inputs.dtype)
+        centred = inputs - tf.reduce_mean(inputs, axis=0)
+        variance = tf.reduce_sum(tf.square(centred), axis=0) / (samples - 1.0)
+        return centred / tf.sqrt(variance + 1e-3)
+
+
+class StatePerSample(keras.layers.Layer):
+    """Has a weight for each sample of the first batch."""
+
+    def build(self, input_shape):
+        shape = (input_shape[0] or 1, 1, input_shape[-1])
+        self.offset = self.add_weight(name="offset", shape=shape, initializer="ones")
+        self.built = True
+
+    def call(self, inputs):
+        return inputs + tf.convert_to_tensor(self.offset)
+
+
+BROKEN = [
+    broken("batch_sizes", SqueezedMean, "has shape (3,) for 1 samples, and (4, 3) for 4"),
+    broken("batch_sizes", MixedHalves, "1 samples cannot be called"),
+    broken("batch_sizes", FirstSampleAsReference, "0 samples cannot be called"),
+    broken("batch_sizes", BatchStandardised, "is not finite for one sample"),
+    broken("batch_sizes", StatePerSample, "5 samples cannot be called"),
+]

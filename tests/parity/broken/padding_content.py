@@ -1,0 +1,78 @@
+"""Layers that read the padding."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tests.parity.broken import MASK, broken
+
+
+class MaximumOfAll(keras.layers.Layer):
+    """Takes a mask, and forgets it."""
+
+    def call(self, inputs, mask=None):
+        return tf.reduce_max(inputs, axis=1)
+
+
+class CentredSteps(keras.layers.Layer):
+    """Takes the mean of all steps away, padding included."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return inputs - tf.reduce_mean(inputs, axis=1, keepdims=True)
+
+
+class LooksAhead(keras.layers.Layer):
+    """The last valid step reads the first masked one."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return inputs + tf.pad(inputs[:, 1:], [[0, 0], [0, 1], [0, 0]])
+
+
+class WeaklyMaskedAttention(keras.layers.Layer):
+    """Takes so little off the scores of masked steps that large ones remain."""
+
+    def build(self, input_shape):
+        self.score = self.add_weight(name="score", shape=(input_shape[-1], 1))
+        self.built = True
+
+    def call(self, inputs, mask=None):
+        scores = tf.matmul(inputs, tf.convert_to_tensor(self.score))
+        if mask is not None:
+            scores -= 10.0 * (1.0 - tf.cast(mask, inputs.dtype)[:, :, tf.newaxis])
+        return tf.reduce_sum(inputs * tf.nn.softmax(scores, axis=1), axis=1)
+
+
+class StatisticsOfPadding(keras.layers.Layer):
+    """Normalises by moving statistics that padding enters in training."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(
+            name="mean", shape=(input_shape[-1],), initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        old = tf.convert_to_tensor(self.mean)
+        if training and self.trainable:
+            self.mean.assign(0.9 * old + 0.1 * tf.reduce_mean(inputs, axis=[0, 1]))
+        return inputs - old
+
+
+BROKEN = [
+    broken("padding_content", MaximumOfAll, "outputs is", mask=MASK),
+    broken("padding_content", CentredSteps, "outputs is", mask=MASK),
+    broken("padding_content", LooksAhead, "outputs is", mask=MASK),
+    broken("padding_content", WeaklyMaskedAttention, "outputs is", mask=MASK),
+    broken("padding_content", StatisticsOfPadding, "state['mean'] is", mask=MASK),
+]

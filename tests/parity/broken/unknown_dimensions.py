@@ -1,0 +1,69 @@
+"""Layers that need to know sizes that a graph leaves open."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tests.parity.broken import broken
+
+
+class MeanByStaticLength(keras.layers.Layer):
+    """Divides by a number of steps that is None where it is unknown."""
+
+    def call(self, inputs):
+        return tf.reduce_sum(inputs, axis=1) / inputs.shape[1]
+
+
+class ReshapedByBatchSize(keras.layers.Layer):
+    """Merges steps and features of a number of samples that it asks the shape for."""
+
+    def call(self, inputs):
+        batch, steps, features = inputs.shape
+        return tf.reshape(inputs, (batch, steps * features))
+
+
+class PositionsByRange(keras.layers.Layer):
+    """Adds the place of each step, counted by Python."""
+
+    def call(self, inputs):
+        places = [0.1 * place for place in range(inputs.shape[1])]
+        return inputs + tf.reshape(tf.constant(places, inputs.dtype), (1, -1, 1))
+
+
+class TokenInFront(keras.layers.Layer):
+    """Puts a learned step in front, repeated for a number of samples known to Python."""
+
+    def build(self, input_shape):
+        self.token = self.add_weight(name="token", shape=(1, 1, input_shape[-1]))
+        self.built = True
+
+    def call(self, inputs):
+        token = tf.repeat(tf.convert_to_tensor(self.token), int(inputs.shape[0]), axis=0)
+        return tf.concat([token, inputs], axis=1)
+
+
+class LengthOrFive(keras.layers.Layer):
+    """Takes five for a number of steps that it does not know: the graph runs, and is wrong."""
+
+    def call(self, inputs):
+        steps = inputs.shape[1] or 5
+        return inputs * (1.0 / steps)
+
+
+class DoubledStepsByShape(keras.layers.Layer):
+    """Its `compute_output_shape` doubles None."""
+
+    def call(self, inputs):
+        return tf.repeat(inputs, 2, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[1] * 2, input_shape[2])
+
+
+BROKEN = [
+    broken("unknown_dimensions", MeanByStaticLength, "unknown size of axis 1"),
+    broken("unknown_dimensions", ReshapedByBatchSize, "unknown batch size"),
+    broken("unknown_dimensions", PositionsByRange, "unknown size of axis 1"),
+    broken("unknown_dimensions", TokenInFront, "unknown batch size"),
+    broken("unknown_dimensions", LengthOrFive, "where eager mode gives"),
+    broken("unknown_dimensions", DoubledStepsByShape, "`compute_output_shape` cannot be called"),
+]

@@ -1,0 +1,38 @@
+"""Training that is another on two devices."""
+
+import tensorflow as tf
+
+from tests.parity.broken_models import TwoLayers, broken
+from tests.parity.broken_models.losses import MeanSquare
+
+
+class AveragesOverItsShare(MeanSquare):
+    """Divides by the samples that a replica sees, so that the sum over replicas is doubled."""
+
+    def mean(self, errors, sample_weight):
+        return tf.reduce_mean(errors)
+
+
+class LogsItsShare(TwoLayers):
+    """Logs what `compute_loss` gives, which Keras 3 has divided by the replicas."""
+
+    def logs(self, loss, x, y, outputs, sample_weight):
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=tf.shape(x)[0])
+        return self.compute_metrics(x, y, outputs, sample_weight)
+
+
+class SumsOverReplicas(TwoLayers):
+    """Sums the gradients over the replicas by hand, as the optimizer does once more."""
+
+    def move(self, gradients):
+        context = tf.distribute.get_replica_context()
+        super().move(context.all_reduce("SUM", gradients) if context else gradients)
+
+
+BROKEN = [
+    broken("replicas", AveragesOverItsShare, "on two replicas where one device gives"),
+    broken("replicas", LogsItsShare, "history['loss']", generations=(3,)),
+    broken("replicas", SumsOverReplicas, "on two replicas where one device gives"),
+]

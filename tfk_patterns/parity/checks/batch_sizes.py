@@ -1,0 +1,181 @@
+"""Batches of other sizes."""
+
+import contextlib
+import functools
+import re
+from unittest import mock
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.comparison import named_leaves
+from tfk_patterns.parity.data import batch_size
+from tfk_patterns.parity.errors import failure_of, in_one_line
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.resizing import skip_if_fixed, with_batch
+from tfk_patterns.parity.variants import trainings
+
+_HINT = (
+    "Take the batch size from this call, `tf.shape(inputs)[0]`, not from `build`, the first call "
+    "or an even number; name the axis in `tf.squeeze`, and do not index the first sample."
+)
+_ONE_SAMPLE = (
+    "The variance of one sample, with n - 1 in the denominator, is 0 / 0: divide by "
+    "`tf.maximum(n - 1, 1)`, or use `tf.math.divide_no_nan`."
+)
+
+# tf.reshape with -1, and keras.ops.max, min and add.
+_NEEDS_SAMPLES = re.compile(r"for an empty tensor|of an empty tensor|Biases must be 1D: \[0")
+_CONVOLUTION = "TensorFlow's convolutions give an empty batch the shape of their input"
+
+
+@define_check(
+    follows=("python_state", "leaked_tensors"),
+    link="https://www.tensorflow.org/guide/tensor#about_shapes",
+    fast=True,
+)
+def batch_sizes(subject):
+    """A batch of no sample, of one, and of one more than in the case give outputs of that size."""
+    skip_if_fixed(subject)
+    full = batch_size(subject.data)
+    layer = subject.layer()
+    for training in trainings(subject):
+        subject.reference.restore(layer)
+        expected = _tensors(subject.raw_call(layer, training=training))
+        for size in sorted({0, 1, full + 1} - {full}):
+            where = f"{size} samples, training={training}"
+            found = _called(subject, layer, size, training, where)
+            if found is not None:
+                _require_shapes(subject, layer, training, expected, found, size)
+            if size == 1:
+                _require_finite(layer, expected, found, where)
+
+
+def _called(subject, layer, size, training, where):
+    """The tensors it returns, or `None` where the size is more than TensorFlow or Keras take."""
+    subject.reference.restore(layer)
+    innermost = []
+    try:
+        with _noting_what_raises(innermost):
+            data = with_batch(subject.data, size)
+            return _tensors(subject.raw_call(layer, training=training, data=data))
+    except Exception as error:
+        reason = _why_not_empty(error, innermost, layer) if size == 0 else None
+        if size == 0 and _convolves(subject, layer, training):
+            reason = _CONVOLUTION
+        if reason is None:
+            raise failure_of(error, f"{size} samples cannot be called", where, _HINT) from error
+        subject.tally.left_out[where] = reason
+        return None
+
+
+def _tensors(outputs):
+    """The outputs by name, without those that are ragged or sparse or no tensors."""
+    leaves = named_leaves(outputs, "outputs")
+    return {name: leaf for name, leaf in leaves if isinstance(leaf, tf.Tensor)}
+
+
+def _why_not_empty(error, innermost, layer):
+    """Why it is not this layer's fault that it takes no empty batch, or `None` where it is."""
+    if _keras.is_keras_own(type(layer)):
+        return None
+    if innermost and innermost[0] is not layer and _keras.is_keras_own(type(innermost[0])):
+        name = type(innermost[0]).__name__
+        return f"Keras' own {name} takes no empty batch ({in_one_line(error, 80)})"
+    if _NEEDS_SAMPLES.search(str(error)):
+        return f"an operation takes no empty batch ({in_one_line(error, 120)})"
+    return None
+
+
+def _convolves(subject, layer, training):
+    """Whether the layer uses a convolution, be it in a layer in it."""
+    call = functools.partial(subject.raw_call, layer, training=training, data=subject.data)
+    try:
+        graph = tf.function(call, autograph=_keras.AUTOGRAPH).get_concrete_function().graph
+    except Exception:  # eager_only says so
+        return False
+    definition = graph.as_graph_def()
+    bodies = [definition.node, *(body.node_def for body in definition.library.function)]
+    return any("Conv" in node.op for body in bodies for node in body)
+
+
+@contextlib.contextmanager
+def _noting_what_raises(layers):
+    """Lists the layers whose calls raise an error meanwhile, the innermost first."""
+    original = keras.layers.Layer.__call__
+
+    @functools.wraps(original)
+    def watched(layer, *args, **kwargs):
+        try:
+            return original(layer, *args, **kwargs)
+        except Exception:
+            layers.append(layer)
+            raise
+
+    with mock.patch.object(keras.layers.Layer, "__call__", watched):
+        yield
+
+
+def _require_shapes(subject, layer, training, expected, found, size):
+    where = f"{size} samples, training={training}"
+    if expected.keys() != found.keys():
+        raise Failure(f"gives {', '.join(found)} instead of {', '.join(expected)}", where, _HINT)
+    full = batch_size(subject.data)
+    for name, tensor in found.items():
+        if _has_ragged(subject.data):
+            continue  # what is as long as the longest row depends on the rows
+        usual, shape = tuple(expected[name].shape), tuple(tensor.shape)
+        fits = _fits(usual, shape, full, size)
+        if fits and usual[:1] == shape[:1] == (full,):
+            fits = _is_table(subject, name, full)
+        if not fits and size == 0 and _convolves(subject, layer, training):
+            subject.tally.left_out[where] = _CONVOLUTION
+        elif not fits:
+            raise Failure(
+                f"{name} has shape {shape} for {size} samples, and {usual} for {full}",
+                f"{where}: {name}",
+                _HINT,
+            )
+
+
+def _fits(usual, shape, full, size):
+    """Whether each axis has the size it has for a full batch, or follows that of the batch."""
+    if len(usual) != len(shape):
+        return False
+    for number, (old, new) in enumerate(zip(usual, shape, strict=True)):
+        follows = old == full and new == size
+        # In the first axis samples may be split into steps, or be picked by their values.
+        split = number == 0 and (new * full == old * size or old % full)
+        if not (old == new or follows or split):
+            return False
+    return True
+
+
+def _is_table(subject, name, full):
+    """Whether an output has as many rows as the case has samples, but by chance."""
+    data = with_batch(subject.data, full + 1)
+    layer = subject.reference.built(subject.reference.fresh(), data)
+    return _tensors(subject.raw_call(layer, data=data))[name].shape[0] == full
+
+
+def _require_finite(layer, expected, found, where):
+    for name, tensor in found.items():
+        if _is_finite(expected[name]) and not _is_finite(tensor):
+            raise Failure(f"{name} is not finite for one sample", where, _ONE_SAMPLE)
+    if not all(map(_is_finite, layer.losses)):
+        raise Failure("a loss is not finite for one sample", where, _ONE_SAMPLE)
+    for variable in _keras.state_variables(layer):
+        if not _is_finite(variable):
+            name = _keras.variable_name(variable)
+            raise Failure(f"{name} is not finite after a call on one sample", where, _ONE_SAMPLE)
+
+
+def _is_finite(tensor):
+    tensor = tf.convert_to_tensor(tensor)
+    return not tensor.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(tensor)))
+
+
+def _has_ragged(data):
+    return any(isinstance(leaf, tf.RaggedTensor) for leaf in tf.nest.flatten(data))

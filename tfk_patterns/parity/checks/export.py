@@ -1,0 +1,68 @@
+"""SavedModels."""
+
+import contextlib
+import io
+import tempfile
+
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity import saving
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.data import tensors_of
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.outcome import Skip
+from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.repeating import why_not_compared
+
+_HINT = (
+    "A SavedModel holds the traced graph, and the variables, tables and files that are attributes "
+    "of the layer, or in lists and dicts of it: nothing that Python does. Keep tables and "
+    "variables there, and compute with tf ops alone."
+)
+
+
+@define_check(
+    follows=saving.FOLLOWS,
+    link="https://www.tensorflow.org/guide/saved_model",
+)
+def export(subject):
+    """A SavedModel gives the outputs of the model that was exported."""
+    saving.skip_composites(subject)
+    reason = why_not_compared(subject, training=False)
+    if reason:
+        raise Skip(reason)
+    saved = saving.to_save(subject)
+    with tempfile.TemporaryDirectory() as folder:
+        with blamed("the model cannot be exported", "model.export", _HINT), _quietly():
+            saved.model.export(folder)
+        with blamed("the SavedModel cannot be loaded", "tf.saved_model.load", _HINT):
+            loaded = tf.saved_model.load(folder)
+        if _runs_python(loaded):
+            raise Skip(
+                "uses tf.py_function or tf.numpy_function: a SavedModel does not hold its Python "
+                "code, so that another process cannot run it"
+            )
+        wanted = saving.call_model(saved.model, subject.data)["outputs"]
+        with blamed("the SavedModel cannot be called", "SavedModel", _HINT):
+            found = saving.as_arrays(_keras.call_exported(loaded, tensors_of(subject.data)))
+    subject.compare(wanted, found, "SavedModel", "outputs", _HINT, "the exported model")
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Keras 3 prints what it has exported."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        with equal_circumstances(), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _runs_python(loaded) -> bool:
+    graph_def = loaded.signatures["serving_default"].graph.as_graph_def()
+    bodies = [graph_def.node, *(body.node_def for body in graph_def.library.function)]
+    return any("PyFunc" in node.op for nodes in bodies for node in nodes)

@@ -1,0 +1,121 @@
+"""Random numbers that are drawn once and for all."""
+
+import functools
+
+from tfk_patterns.parity import modes, observation
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.python_state import python_state
+from tfk_patterns.parity.randomness import all_equal
+from tfk_patterns.parity.reference import equal_circumstances
+
+_HINT = (
+    "Python, and NumPy with it, draws when the graph is traced, and its number is then a constant: "
+    "draw with `keras.random` and a `SeedGenerator` (Keras 3), with `tf.random.normal`, or with "
+    "stateless ops whose seed is in a weight that each call increments."
+)
+_HINT_CONSTANT = (
+    "A stateless operation gives the same numbers for the same seed: use a `SeedGenerator` (Keras "
+    "3), or keep the seed in a weight that each call increments."
+)
+
+
+@define_check(
+    follows=("eager_only", "wrapped_call"),
+    link="https://www.tensorflow.org/guide/random_numbers",
+    fast=True,
+)
+def frozen_randomness(subject):
+    """What is random in eager calls is random in the graph, and noise differs from call to call."""
+    found = False
+    for training in (True, False):
+        subject.observe("eager", training)
+        subject.observe("graph", training)
+        if subject.is_random(training):
+            found = True
+            _check_graph(subject, training)
+    if not found:
+        raise Skip("nothing is drawn at random")
+    _check_constant_seeds(subject)
+
+
+def _check_graph(subject, training):
+    """Fails where the graph repeats what eager calls draw anew, by Python's doing.
+
+    Each call starts from the reference state, so that draws from variables repeat too.
+    """
+    layer = subject.layer()
+    with equal_circumstances():
+        eager, drawn = _calls(subject, layer, "eager", training)
+    if all_equal(eager):
+        return
+    other_layer = subject.layer()
+    with equal_circumstances():
+        graph, _ = _calls(subject, other_layer, "graph", training)
+    draws = subject.random_ops(training)
+    if not all_equal(graph) or draws.from_global or draws.from_generator:
+        return
+    if drawn:
+        source = f"{' and '.join(drawn)} is drawn from in `call`"
+    elif subject.why_not_repeated(training) and not _keeps_count(subject, training):
+        source = "a generator without a seed is made in `call`"
+    elif draws.constant_seeds and draws.constant_seeds != _seeds(subject, layer, training):
+        source = "a seed is a Python number that changes from call to call"
+    else:
+        return
+    raise Failure(
+        f"{source}: three calls on the same data differ in eager mode, and give the same in the "
+        "graph",
+        where=f"graph, training={training}",
+        hint=_HINT,
+    )
+
+
+def _keeps_count(subject, training) -> bool:
+    """Whether eager calls change what is kept in Python, perhaps for all instances together."""
+    before, *after = (state.values for state in subject.observe("eager", training).python)
+    return any(values != before for values in after)
+
+
+def _check_constant_seeds(subject):
+    """Fails where training has a random operation of its own that always draws the same."""
+    seeds = subject.random_ops(True).constant_seeds - subject.random_ops(False).constant_seeds
+    if not seeds:
+        return
+    layer = subject.layer()
+    calls = [subject.call(layer, training=True) for _ in range(3)]
+    trained = [[call.outputs, call.losses] for call in calls]
+    inferred = subject.call(layer)
+    if all_equal(trained) and not all_equal([trained[0], [inferred.outputs, inferred.losses]]):
+        raise Failure(
+            "the seed of a random operation is a constant: three calls in training draw the same",
+            where="every mode, training=True",
+            hint=_HINT_CONSTANT,
+        )
+
+
+def _calls(subject, layer, mode, training):
+    """Three calls on the same data, and the generators that the last two have drawn from."""
+    function = modes.run_in(mode, _call_of(subject, layer, training))
+    results, states = [], []
+    for _ in range(3):
+        subject.reference.restore(layer)
+        results.append(function(subject.data))
+        states.append(python_state(layer).generators)
+    return results, [f"`{name}`" for name in states[1] if states[2].get(name) != states[1][name]]
+
+
+def _seeds(subject, layer, training):
+    """The seeds in a graph of a layer that has been called before."""
+    function = modes.run_in("graph", _call_of(subject, layer, training))
+    with equal_circumstances():
+        return modes.random_ops(function, subject.data).constant_seeds
+
+
+def _call_of(subject, layer, training):
+    return functools.partial(_outputs_and_losses, layer, subject.case.fixed_kwargs, training)
+
+
+def _outputs_and_losses(layer, fixed_kwargs, training, data):
+    outputs = observation.call_layer(layer, data, fixed_kwargs, training)
+    return outputs, list(layer.losses)

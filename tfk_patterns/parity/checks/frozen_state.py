@@ -1,0 +1,105 @@
+"""Layers that are not to be trained."""
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.observation import values_by_name
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.state import is_float, kept_on_purpose, moved
+
+_STEPS = 2
+_WEIGHTS = (
+    "`layer.trainable = False` must leave no trainable weights: do not set `self.trainable`, nor "
+    "define `trainable` or `trainable_weights`, in the layer; `add_weight` and the layers that "
+    "are its attributes are counted by Keras."
+)
+_STATE = (
+    "A frozen layer behaves as in inference, as BatchNormalization does: write its state where "
+    "`training and self.trainable`."
+)
+_BACK = (
+    "Do not give `trainable=self.trainable` to `add_weight`: what is not to be learned says "
+    "`trainable=False`, all else nothing, and `layer.trainable` decides for the layer as a whole."
+)
+
+
+@define_check(
+    follows=("outputs", "random_inference", "inference_state"),
+    link="https://keras.io/guides/transfer_learning/",
+    fast=True,
+)
+def frozen_state(subject):
+    """With `trainable=False`, set before or after `build`, nothing in the layer is learned.
+
+    No weight is trainable, and no float state moves in training; `trainable=True` undoes that.
+    """
+    layer = subject.layer()
+    if not _keras.state_variables(layer):
+        raise Skip("the layer has no variables")
+    learned = _by_id(layer.trainable_weights)
+    # Keras itself unfreezes these with the layer they are in.
+    asleep = _by_id(
+        w for part in _keras.sublayers(layer) if not part.trainable for w in part.weights
+    )
+    late = "trainable=False, set after `build`"
+    layer.trainable = False
+    _require_frozen(subject, layer, late)
+    layer.trainable = True
+    back = _by_id(layer.trainable_weights)
+    _require_same(learned, back, late, may_come=asleep)
+
+    early = "trainable=False, set before `build`"
+    other = subject.reference.fresh()
+    if other.built:
+        return
+    other.trainable = False
+    subject.reference.built(other)
+    _require_frozen(subject, other, early)
+    other.trainable = True
+    _require_same(_by_name(back), _by_name(_by_id(other.trainable_weights)), early)
+
+
+def _require_frozen(subject, layer, where):
+    weights = list(values_by_name(layer.trainable_weights))
+    if weights:
+        text = f"the layer still has trainable weights: {', '.join(weights)}"
+        raise Failure(text, where, _WEIGHTS)
+    if any(part.trainable for part in _keras.sublayers(layer)):
+        reason = "Keras does not freeze layers that are made in `build` later"
+        subject.tally.left_out[f"state, {where}"] = reason
+        return
+    variables = _keras.state_variables(layer)
+    before = values_by_name(variables)
+    for _ in range(_STEPS):
+        with blamed("the frozen layer cannot be called", f"training=True, {where}"):
+            subject.call(layer, training=True)
+    stateful = kept_on_purpose(layer)
+    for name, difference in moved(before, values_by_name(variables)).items():
+        if name not in stateful and is_float(before[name]):
+            raise Failure(
+                f"{name} {difference.description.replace('where it gives', 'and was')}",
+                f"{where}, after {_STEPS} calls with training=True",
+                _STATE,
+                max_abs_error=difference.max_abs_error,
+                max_rel_error=difference.max_rel_error,
+            )
+
+
+def _require_same(before, after, where, may_come=()):
+    where = f"{where}, then trainable=True"
+    lost = [name for key, name in before.items() if key not in after]
+    if lost:
+        raise Failure(f"weights are not trainable any more: {', '.join(lost)}", where, _BACK)
+    come = [name for key, name in after.items() if key not in before and key not in may_come]
+    if come:
+        raise Failure(f"weights have become trainable: {', '.join(come)}", where, _BACK)
+
+
+def _by_id(weights) -> dict:
+    weights = list(weights)
+    names = values_by_name(weights)
+    return dict(zip(map(id, weights), names, strict=True))
+
+
+def _by_name(named: dict) -> dict:
+    return {name: name for name in named.values()}

@@ -1,0 +1,24 @@
+"""Files of whole models."""
+
+from tfk_patterns.parity import reloading, saving
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+
+_HINT = (
+    "A `.keras` file holds each layer's config, the shapes it was built with, and its weights. "
+    "`from_config` and then `build` must make all of its weights: build sublayers in `build` "
+    "(`self.inner.build(shape)`), and set what is not trainable where they are made."
+)
+
+
+@define_check(
+    follows=(*saving.FOLLOWS, "config", "weights_file"),
+    link="https://keras.io/guides/serialization_and_saving/",
+)
+def keras_file(subject):
+    """A model that comes back from a `.keras` file has its weights, outputs and losses."""
+    saving.require_no_python_code(subject)
+    saved = saving.to_save(subject)
+    with blamed("the model cannot be saved and loaded again", ".keras file", _HINT):
+        model = reloading.from_keras_file(saved.model, reloading.custom_objects(saved.layer))
+    saving.compare_models(subject, saved, model, "the model from a .keras file", _HINT)

@@ -1,0 +1,61 @@
+"""Tensors of a graph that outlive its trace."""
+
+import contextlib
+
+from tfk_patterns.parity import observation
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.modes import run_in
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.python_state import PythonState, python_state
+from tfk_patterns.parity.reference import equal_circumstances
+
+_HINT = (
+    "A tensor made while a graph is traced is of no use outside of it: return it, write it to a "
+    "weight with `assign`, or keep a NumPy array in its place."
+)
+_HINT_FIRST_CALL = (
+    "Keras 3 runs `build` in the graph where the first call is traced, as in `fit` of a model that "
+    "is not built: keep a NumPy array or a weight in the place of a tensor, or make the tensor "
+    "with `with tf.init_scope():`."
+)
+
+
+@define_check(
+    follows=("eager_only", "wrapped_call"),
+    link="https://www.tensorflow.org/guide/function#all_outputs_of_a_tffunction_must_be_return_values",
+    fast=True,
+)
+def leaked_tensors(subject):
+    """No symbolic tensor is left on the layer, or on what it holds, when a graph is traced."""
+    for training in (False, True):
+        subject.observe("eager", training)
+        kept = subject.observe("graph", training).python[-1]
+        _check(kept, f"three calls of the graph, training={training}", _HINT)
+    _check(_after_first_call_in_graph(subject), "a first call that is traced", _HINT_FIRST_CALL)
+
+
+def _check(kept: PythonState, when: str, hint: str) -> None:
+    for path, tensor in kept.symbolic.items():
+        raise Failure(
+            f"`{path}` holds a tensor of a graph, {tensor.name!r} of shape {tensor.shape}, after "
+            f"{when}",
+            where=when,
+            hint=hint,
+        )
+
+
+def _after_first_call_in_graph(subject) -> PythonState:
+    """What an unbuilt layer keeps after its first call was traced."""
+    layer, data, fixed = subject.reference.fresh(), subject.data, subject.case.fixed_kwargs
+
+    def first_call(data):
+        observation.call_layer(layer, data, fixed, training=False)
+        raise _Traced  # one trace says all: TensorFlow makes a second where variables are made
+
+    with equal_circumstances(), contextlib.suppress(_Traced):
+        run_in("graph", first_call)(data)
+    return python_state(layer)
+
+
+class _Traced(Exception):
+    """Ends a trace."""

@@ -1,0 +1,107 @@
+"""Masks that get lost."""
+
+import numpy as np
+
+from tfk_patterns.parity import output_masks, padding, padding_effects
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.comparison import named_leaves
+from tfk_patterns.parity.inner_calls import inner_calls, misses_mask
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.repeating import why_not_compared
+from tfk_patterns.parity.resizing import free_axes
+from tfk_patterns.parity.variants import trainings
+
+_INNER = (
+    "tf ops and operators drop the mask of a tensor, so a layer called on what they return gets "
+    "none: let `call` take `mask`, and pass `mask=mask` on."
+)
+_DROPPED = (
+    "`compute_mask` must return the mask where the output still has the masked steps; without it "
+    "`supports_masking = True` passes the mask on as it is."
+)
+
+
+@define_check(
+    follows=("outputs", "masks", "eager_only", "python_state", "mask_shape"),
+    link="https://keras.io/guides/understanding_masking_and_padding/",
+    fast=True,
+)
+def mask_lost(subject):
+    """A mask reaches the layers inside that use one, and comes out again or is used up."""
+    padding.skip_if_not_masked(subject)
+    layer = subject.layer()
+    _require_passed_inside(subject, layer)
+    _require_passed_on(subject, layer)
+    _require_same_in_model(subject)
+
+
+def _require_passed_inside(subject, layer):
+    for training in trainings(subject):
+        calls = inner_calls(subject, layer, training)
+        without = [call for call in calls if misses_mask(subject, layer, call, training)]
+        if without and _has_effect(subject, layer, training):
+            names = " and ".join(sorted({f"{type(c.layer).__name__}" for c in without}))
+            raise Failure(
+                f"no mask reaches the {names} inside, which would return something else with it",
+                f"eager, training={training}: {without[0].layer.name}",
+                _INNER,
+            )
+
+
+def _has_effect(subject, layer, training):
+    """Whether the mask does nothing, or the padding moves what is valid."""
+    if why_not_compared(subject, training) or subject.is_random(training):
+        return False
+    if not padding_effects.reacts_to_mask(subject, layer, training):
+        return True
+    axes = [axis for axis in padding.step_axes(subject.data) if axis in free_axes(subject)]
+    try:
+        padding_effects.compare_content(subject, layer, training)
+        for axis in axes:
+            padding_effects.compare_length(subject, layer, axis, training)
+    except Failure:
+        return True
+    return False
+
+
+def _require_passed_on(subject, layer):
+    masks = padding.input_masks(subject.data)
+    dropped = subject.reference.layer.supports_masking and not any(
+        mask is not None for mask in output_masks.masks_of_outputs(subject).values()
+    )
+    if not dropped or any(mask is None for mask in masks):
+        return
+    shapes = [tuple(mask.shape) for mask in masks]
+    kept = [
+        name
+        for name, output in named_leaves(subject.raw_outputs, "outputs")
+        if any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
+    ]
+    used = any(
+        why_not_compared(subject, training)
+        or padding_effects.reacts_to_mask(subject, layer, training)
+        for training in trainings(subject)
+    )
+    if kept and not used:
+        raise Failure(
+            f"the layer supports masking, but {kept[0]} has no mask, though it has the masked "
+            "steps, and nothing in it depends on the mask",
+            f"eager: {kept[0]}",
+            _DROPPED,
+        )
+
+
+def _require_same_in_model(subject):
+    expected = output_masks.masks_of_outputs(subject)
+    try:
+        found = output_masks.functional_masks(subject)
+    except Skip as skip:
+        subject.tally.left_out["functional model"] = skip.reason
+        return
+    for name, mask in expected.items():
+        if mask is not None and found[name][1] is None:
+            raise Failure(
+                f"{name} has a mask in eager mode, and none in a functional model",
+                f"functional model: {name}",
+                _DROPPED,
+            )

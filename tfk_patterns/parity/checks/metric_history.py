@@ -1,0 +1,91 @@
+"""Metrics of the layer in the logs."""
+
+import numpy as np
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed, in_one_line
+from tfk_patterns.parity.metric_recording import passes, results
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.reachable import reachable
+
+_HIDDEN = (
+    "Keras logs and resets the metrics in `layer.metrics`: make it an attribute of the layer "
+    "itself in `__init__`, not of a plain object that Keras cannot see into."
+)
+_MADE = "Make metrics in `__init__`; in `call` only update them."
+_LOST = "A metric is logged when it is in `layer.metrics` before training starts."
+_WRONG = (
+    "Keras resets the metrics at the start of each epoch, and nowhere else: do not reset one in "
+    "`call`, and let `reset_state` put every variable of a metric of your own back."
+)
+
+
+@define_check(
+    follows=("outputs", "metrics", "metric_names", "python_state", "eager_only"),
+    link="https://keras.io/api/metrics/",
+)
+def metric_history(subject):
+    """Each metric is in the history of `fit`, as recomputed over all batches of the epoch alone.
+
+    `evaluate` too. What is recomputed is a new metric of the same config, from what the layer has
+    given to `update_state`.
+    """
+    if not _keras.metrics_of(subject.reference.layer) and not _hidden(subject.reference.layer):
+        raise Skip("the layer has no metrics")
+    layer = subject.layer()
+    metrics = _keras.metrics_of(layer)
+    _require_no_hidden(subject, layer)
+    if len(_keras.metrics_of(layer)) != len(metrics):
+        text = f"a call makes metrics: {len(_keras.metrics_of(layer))} after {len(metrics)}"
+        raise Failure(text, "eager", _MADE)
+    with blamed("`fit` and `evaluate` failed", "fit, eager", check="fit"):
+        metrics, made = passes(subject)
+    for place, metric in enumerate(metrics):
+        if not any(one.updates[place] for one in made):
+            subject.tally.left_out[metric.name] = "`update_state` of the metric is not called"
+            continue
+        for one in made:
+            _compare(subject, metric, one, place)
+    subject.skip_if_nothing("no metric could be recomputed")
+
+
+def _hidden(layer) -> dict:
+    """Metrics that the layer holds, but does not list."""
+    metrics = _keras.metrics_of(layer)
+    known = {id(metric) for metric in metrics}
+    known |= {id(part) for metric in metrics for part in vars(metric).values()}
+    found = reachable(layer, keras.metrics.Metric)
+    return {path: metric for path, metric in found.items() if id(metric) not in known}
+
+
+def _require_no_hidden(subject, layer):
+    hidden = _hidden(layer)
+    before = {path: _state(metric) for path, metric in hidden.items()}
+    for training in (False, True):
+        subject.call(layer, training=training)
+    for path, metric in hidden.items():
+        after = _state(metric)
+        if not all(np.array_equal(*pair) for pair in zip(before[path], after, strict=True)):
+            text = f"the metric {metric.name!r} is updated, but is not in `layer.metrics`"
+            raise Failure(text, path, _HIDDEN)
+
+
+def _compare(subject, metric, one, place):
+    try:
+        wanted = results(metric, one.updates[place])
+    except Exception as error:  # a metric without a full `get_config` may still be right
+        subject.tally.left_out[metric.name] = f"it cannot be rebuilt: {in_one_line(error)}"
+        return
+    for name, value in wanted.items():
+        if name not in one.logs:
+            listed = ", ".join(sorted(one.logs))
+            raise Failure(f"there is no {name!r} in the logs: {listed}", one.label, _LOST)
+        found = np.asarray(one.logs[name], np.float32)
+        source = "a recomputation over all batches"
+        subject.compare(value, found, one.label, name, _WRONG, source=source)
+
+
+def _state(metric) -> list[np.ndarray]:
+    return [np.asarray(variable) for variable in metric.variables]

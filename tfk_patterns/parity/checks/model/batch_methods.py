@@ -1,0 +1,87 @@
+"""The methods that take one batch."""
+
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.model_fitting import fit_of
+from tfk_patterns.parity.model_subject import evaluated, single_numbers
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.reference import equal_circumstances
+
+_BATCH_HINT = (
+    "`train_step`, `test_step` and `predict_step` get the data of one batch as `fit` passes them, "
+    "a tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)`: unpack with "
+    "`keras.utils.unpack_x_y_sample_weight(data)`, and return a dict of numbers."
+)
+
+
+@define_check(
+    follows=("fit", "evaluate_predict", "logged_loss", "compiled_metrics"),
+    link="https://keras.io/api/models/model_training_apis/",
+)
+def batch_methods(subject):
+    """`train_on_batch`, `test_on_batch` and `predict_on_batch` do what `fit` and the others do."""
+    case = subject.case
+    batches = [
+        subject.reference.rows(slice(start, start + case.batch_size))
+        for start in range(0, case.samples, case.batch_size)
+    ]
+    _check_train_on_batch(subject, batches)
+    model = subject.model()
+    _keras.run_in_mode(model, "eager")
+    if not subject.why_not_evaluated:
+        with _running("test_on_batch"), equal_circumstances():
+            single = model.test_on_batch(**batches[0], return_dict=True)
+            model.reset_metrics()
+            several = evaluated(model, batches[0], case.batch_size)
+        subject.compare(
+            several, single_numbers(single), "test_on_batch", "logs", _BATCH_HINT, "evaluate"
+        )
+    if not subject.cannot_be_called and not subject.is_random:
+        with _running("predict_on_batch"), equal_circumstances():
+            single = model.predict_on_batch(batches[0]["x"])
+            several = model.predict(batches[0]["x"], batch_size=case.batch_size, verbose=0)
+        subject.compare(
+            tf.nest.flatten(several),
+            tf.nest.flatten(single),
+            "predict_on_batch",
+            "outputs",
+            _BATCH_HINT,
+            "predict",
+        )
+
+
+def _check_train_on_batch(subject, batches):
+    def run(recorder):
+        for batch in batches * 2:
+            logs = recorder.model.train_on_batch(**batch, return_dict=True)
+        return fit_of(recorder.model, {}, [single_numbers(logs)])
+
+    with _running("train_on_batch"):
+        found, _ = subject.recorded(run)
+    if any(getattr(o, "use_ema", False) for o in _keras.optimizers_of(subject.reference.model)):
+        subject.tally.left_out["weights"] = "`fit` alone overwrites them by their moving average"
+    elif not subject.random_ops.from_global:
+        for field in ("iterations", "variables"):
+            subject.compare(
+                getattr(subject.fitted, field),
+                getattr(found, field),
+                "train_on_batch",
+                field,
+                _BATCH_HINT,
+                "fit",
+            )
+    missing = subject.fitted.history.keys() - found.step_logs.keys()
+    if missing:
+        raise Failure(
+            f"`train_on_batch(return_dict=True)` gives no {', '.join(sorted(missing))}, which "
+            "`fit` logs",
+            "train_on_batch, eager",
+            _BATCH_HINT,
+        )
+
+
+def _running(method: str):
+    return blamed(f"`{method}` raised", f"{method}, eager", _BATCH_HINT)

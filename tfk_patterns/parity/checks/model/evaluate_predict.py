@@ -1,0 +1,124 @@
+"""Evaluation and prediction."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import failure_of
+from tfk_patterns.parity.model_subject import evaluated
+from tfk_patterns.parity.observation import values_by_name
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.reference import equal_circumstances
+
+_TEST_HINT = (
+    "In `test_step` call `self(x, training=False)`, update no weights, and return "
+    "`self.compute_metrics(x, y, y_pred, sample_weight)` after `self.compute_loss(...)`."
+)
+
+
+@define_check(
+    follows=("fit", "custom_layers"),
+    link="https://keras.io/guides/custom_train_step_in_tensorflow/"
+    "#providing-your-own-evaluation-step",
+)
+def evaluate_predict(subject):
+    """`evaluate` and `predict` run in inference, change nothing, repeat, and fit one another."""
+    _check_predict(subject)
+    _check_evaluate(subject)
+    subject.skip_if_nothing("the model defines neither `predict` nor `evaluate`")
+
+
+def _check_predict(subject):
+    def run(recorder):
+        model, case = recorder.model, subject.case
+        before = values_by_name(_keras.state_variables(model))
+        predicted = model.predict(case.x, batch_size=case.batch_size, verbose=0)
+        after = values_by_name(_keras.state_variables(model))
+        called = model(case.x, training=False)
+        return before, after, predicted, tf.nest.map_structure(np.asarray, called)
+
+    try:
+        (before, after, predicted, called), steps = subject.recorded(run)
+    except Exception as error:
+        if subject.cannot_be_called:
+            subject.tally.left_out["predict"] = "the model has no `call`"
+            return
+        raise failure_of(error, "`predict` raised", "predict, eager", _TEST_HINT) from error
+    _check_inference(steps, "predict", "`predict_step`")
+    subject.compare(before, after, "predict", "variables", _TEST_HINT, "the model before it")
+    if subject.is_random:
+        subject.tally.left_out["values of predict"] = "inference is random"
+        return
+    if subject.overrides("predict_step"):
+        subject.tally.left_out["values of predict"] = "`predict_step` is the model's own"
+        return
+    subject.compare(
+        tf.nest.flatten(called),
+        tf.nest.flatten(predicted),
+        "predict",
+        "outputs",
+        _TEST_HINT,
+        "model(x, training=False)",
+    )
+
+
+def _check_evaluate(subject):
+    case = subject.case
+
+    def run(recorder):
+        before = values_by_name(_keras.state_variables(recorder.model))
+        logs = [evaluated(recorder.model, subject.data, case.batch_size) for _ in range(2)]
+        return before, values_by_name(_keras.state_variables(recorder.model)), logs
+
+    try:
+        (before, after, (first, second)), steps = subject.recorded(run)
+    except Exception as error:
+        if subject.why_not_evaluated:
+            subject.tally.left_out["evaluate"] = subject.why_not_evaluated
+            return
+        raise failure_of(error, "`evaluate` raised", "evaluate, eager", _TEST_HINT) from error
+    _check_inference(steps, "evaluate", "`test_step`")
+    subject.compare(before, after, "evaluate", "variables", _TEST_HINT, "the model before it")
+    if subject.is_random:
+        subject.tally.left_out["values of evaluate"] = "inference is random"
+        return
+    subject.compare(first, second, "second evaluate", "logs", _TEST_HINT, "the first evaluate")
+    model = subject.model()
+    _keras.run_in_mode(model, "graph")
+    with equal_circumstances():
+        compiled = evaluated(model, subject.data, case.batch_size)
+    subject.compare(first, compiled, "evaluate in the graph", "logs", _TEST_HINT, "eager mode")
+    _check_loss(subject, first)
+
+
+def _check_loss(subject, logs):
+    """The loss of all batches is the mean of what each of them alone has."""
+    if "loss" not in logs:
+        return
+    model, case = subject.model(), subject.case
+    _keras.run_in_mode(model, "eager")
+    starts = range(0, case.samples, case.batch_size)
+    batches = [subject.reference.rows(slice(i, i + case.batch_size)) for i in starts]
+    with equal_circumstances():
+        single = [evaluated(model, batch, case.batch_size)["loss"] for batch in batches]
+    rows = [min(case.batch_size, case.samples - start) for start in starts]
+    found, wanted = float(logs["loss"]), float(np.average(single, weights=rows))
+    if not np.isclose(found, [wanted, np.mean(single)], rtol=1e-2, atol=1e-5).any():
+        raise Failure(
+            f"`evaluate` says that `loss` is {found:.7g} where its batches alone have the mean "
+            f"{wanted:.7g}",
+            "evaluate, eager",
+            _TEST_HINT,
+            max_abs_error=abs(found - wanted),
+        )
+
+
+def _check_inference(steps, method, step_name):
+    flags = [flag for step in steps for flag, _ in step.calls]
+    if any(flag is True for flag in flags):
+        raise Failure(
+            f"`{method}` calls the model with training=True",
+            f"{method}, eager",
+            f"{_TEST_HINT} ({step_name})",
+        )

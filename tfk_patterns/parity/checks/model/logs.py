@@ -1,0 +1,166 @@
+"""What `fit` logs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.model_fitting import EPOCHS
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.recording import Step
+from tfk_patterns.parity.reference import equal_circumstances
+
+_TOLERANCE = {"float32": 2e-3, "float16": 2e-2, "bfloat16": 5e-2}  # relative to the loss
+_LOSS_HINT = (
+    "Keep the loss in a `keras.metrics.Mean` that is an attribute of the model, call "
+    "`update_state(loss)` on it in every step, and return its `result()`; a loss tensor that is "
+    "returned itself is lost or stands for the last batch only."
+)
+_METRICS_HINT = (
+    "Update the metrics of `compile(metrics=...)` in `train_step`: "
+    "`return self.compute_metrics(x, y, y_pred, sample_weight)`."
+)
+
+
+@define_check(
+    follows=("fit", "compiled_metrics"),
+    link="https://keras.io/guides/custom_train_step_in_tensorflow/",
+)
+def logged_loss(subject):
+    """`loss` in the history is, for each epoch, the mean of the losses of its steps."""
+    logged = subject.fitted.history.get("loss")
+    if logged is None:
+        raise Skip("the history has no `loss`")
+    per_epoch = _split(subject.steps, EPOCHS)
+    means = [dict(_means(subject, steps)) for steps in per_epoch]
+    names = [name for name in means[0] if all(name in mean for mean in means)]
+    if not names:
+        raise Skip("no loss could be seen: no gradient tape, loss object or `compute_loss` ran")
+    tolerance = _TOLERANCE[subject.compute_dtype]
+    for name in names:
+        wanted = np.array([mean[name] for mean in means])
+        if np.allclose(logged, wanted, rtol=tolerance, atol=1e-6, equal_nan=True):
+            subject.compare(logged, logged, "fit", "loss")
+            return
+    _fail(subject, logged, means, names)
+
+
+def _fail(subject, logged, means, names):
+    wanted = np.array([mean[names[0]] for mean in means])
+    epoch = int(np.argmax(np.abs(logged - wanted)))
+    raise Failure(
+        f"history['loss'] is {logged[epoch]:.7g} in epoch {epoch + 1} where the {names[0]} of its "
+        f"steps has the mean {wanted[epoch]:.7g}",
+        "fit, run_eagerly=True",
+        _LOSS_HINT,
+        max_abs_error=float(np.max(np.abs(logged - wanted))),
+    )
+
+
+def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
+    """The mean over an epoch of each number that may rightly be called its loss."""
+    rows = np.array([step.rows or subject.case.batch_size for step in steps], np.float64)
+    scales = _scales(subject)
+    for name, per_step in (
+        ("result of compute_loss", [step.computed for step in steps]),
+        ("loss that is differentiated", [step.targets for step in steps]),
+        ("result of the loss object", [step.losses for step in steps]),
+    ):
+        if not all(per_step):
+            continue
+        for which, pick in (("", lambda v: v[0]), (" (last)", lambda v: v[-1]), (" (sum)", sum)):
+            values = np.array([pick(numbers) for numbers in per_step])
+            added = np.array([step.added or 0.0 for step in steps])
+            for scale in scales:
+                for extra, total in (("", values / scale), (" with model.losses", values + added)):
+                    yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
+                    yield f"{name}{which}{extra}, by step", float(np.mean(total))
+
+
+def _scales(subject) -> set[float]:
+    """What the differentiated loss may have been multiplied by."""
+    optimizers = _keras.optimizers_of(subject.reference.model)
+    return {1.0} | {_keras.loss_scale(o) for o in optimizers if _keras.scales_loss(o)}
+
+
+def _split(steps: list[Step], parts: int) -> list[list[Step]]:
+    size = len(steps) // parts
+    return [steps[part * size : (part + 1) * size] for part in range(parts)]
+
+
+@define_check(follows=("fit",), link="https://keras.io/guides/custom_train_step_in_tensorflow/")
+def compiled_metrics(subject):
+    """The metrics of `compile(metrics=...)` are in the history, equal to a recomputation."""
+    fitted = subject.fitted  # fails where a metric was never updated
+    argument = _keras.metrics_argument(subject.reference.model)
+    if argument is None or not tf.nest.flatten(argument):
+        raise Skip("the model is compiled without metrics")
+    case, epochs = subject.case, _split(subject.steps, EPOCHS)
+    if case.y is None or len(tf.nest.flatten(case.y)) > 1:
+        raise Skip("metrics are recomputed for one array of targets only")
+    for epoch, steps in enumerate(epochs):
+        if not all(step.calls for step in steps):
+            raise Skip("the model is not called in `train_step`")
+        wanted = [_recomputed(subject, steps, which) for which in (0, -1)]
+        for name in wanted[0]:
+            if name not in fitted.history:
+                raise Failure(
+                    f"`{name}`, a metric of `compile(metrics=...)`, is not in the history",
+                    "fit, run_eagerly=True",
+                    _METRICS_HINT,
+                )
+            values = [one[name] for one in wanted]
+            found = fitted.history[name][epoch]
+            closest = min(values, key=lambda value: abs(value - found))
+            tolerance = _TOLERANCE[subject.compute_dtype]
+            if not np.isclose(found, closest, rtol=tolerance, atol=tolerance, equal_nan=True):
+                raise Failure(
+                    f"history[{name!r}] is {found:.7g} in epoch {epoch + 1} where the outputs of "
+                    f"its steps give {closest:.7g}",
+                    "fit, run_eagerly=True",
+                    _METRICS_HINT,
+                    max_abs_error=abs(found - closest),
+                )
+            subject.compare(fitted.history[name], fitted.history[name], "fit", name)
+
+
+def _recomputed(subject, steps: list[Step], which: int) -> dict[str, float]:
+    """The metrics over an epoch, from the outputs of one call in each step."""
+    outputs = [step.calls[which][1] for step in steps]
+    if len(tf.nest.flatten(outputs[0])) > 1:
+        raise Skip("metrics are recomputed for models of one output only")
+    outputs = np.concatenate([tf.nest.flatten(output)[0] for output in outputs])
+    case = subject.case
+    if len(outputs) != case.samples:
+        raise Skip("the model does not give one output for each sample")
+    with equal_circumstances():
+        model = keras.Sequential(
+            [keras.Input(outputs.shape[1:]), keras.layers.Activation("linear", dtype="float32")]
+        )
+        model.compile(
+            loss=_no_loss, metrics=_fresh_metrics(_keras.metrics_argument(subject.model()))
+        )
+        results = model.evaluate(
+            outputs.astype("float32"),
+            tf.nest.flatten(case.y)[0],
+            verbose=0,
+            batch_size=case.batch_size,
+            return_dict=True,
+        )
+    return {name: float(value) for name, value in results.items() if name != "loss"}
+
+
+def _no_loss(targets, outputs):
+    """Keras 3 evaluates no model without a loss."""
+    return tf.zeros(tf.shape(outputs)[:1])
+
+
+def _fresh_metrics(argument) -> list:
+    metrics = tf.nest.flatten(argument)
+    for metric in metrics:
+        if isinstance(metric, keras.metrics.Metric):
+            metric.reset_state()
+    return metrics

@@ -1,0 +1,142 @@
+"""What happens to gradients on their way to the weights."""
+
+import numpy as np
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.model_fitting import take_a_step
+from tfk_patterns.parity.model_subject import trainable_values
+from tfk_patterns.parity.outcome import Failure, Skip
+
+_SCALES = (2.0**10, 2.0**6)
+_ROUNDING = 0.05  # of float16, relative to the largest gradient
+_SCALE_HINT = (
+    "Differentiate the scaled loss and apply gradients that are scaled once: on Keras 3 "
+    "`optimizer.scale_loss(loss)`, and `optimizer.apply(...)` unscales; on Keras 2 "
+    "`optimizer.get_scaled_loss(loss)` and then `optimizer.get_unscaled_gradients(gradients)`."
+)
+_CLIP_HINT = (
+    "Hand gradients to `self.optimizer.apply_gradients(zip(gradients, weights))`, which clips "
+    "them; weights that are assigned by hand are not clipped."
+)
+_CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
+
+
+@define_check(
+    follows=("fit",), link="https://www.tensorflow.org/guide/mixed_precision#loss_scaling"
+)
+def loss_scaling(subject):
+    """The loss is scaled once and the gradients are unscaled once: the scale changes no step."""
+    scaled = [o for o in _keras.optimizers_of(subject.reference.model) if _keras.scales_loss(o)]
+    if not scaled:
+        raise Skip("no optimizer scales the loss: a model made under mixed_float16 has one")
+    if subject.random_ops.from_global:
+        raise Skip("two steps draw differently from TensorFlow's global random state")
+    (one, other) = (_step_at(subject, scale) for scale in _SCALES)
+    if one.targets and other.targets:
+        ratio = one.targets[-1] / other.targets[-1] if other.targets[-1] else np.nan
+        if np.isclose(ratio, 1.0, rtol=0.2):
+            raise Failure(
+                f"the loss that is differentiated is {one.targets[-1]:.7g} at a loss scale of "
+                f"{_SCALES[0]:g} and {other.targets[-1]:.7g} at {_SCALES[1]:g}: it is not scaled",
+                "one step, eager",
+                _SCALE_HINT,
+            )
+    for (name, gradient), (_, smaller) in zip(one.updates, other.updates, strict=True):
+        largest = np.max(np.abs(smaller), initial=1e-6)
+        error = float(np.max(np.abs(gradient - smaller), initial=0.0))
+        if error > _ROUNDING * largest:
+            ratio = np.max(np.abs(gradient), initial=0.0) / largest
+            raise Failure(
+                f"the gradient of {name} reaches the optimizer {ratio:.3g} times as large when the "
+                f"loss scale is {_SCALES[0] / _SCALES[1]:g} times as large",
+                "one step, eager",
+                _SCALE_HINT,
+                max_abs_error=error,
+            )
+        subject.compare(gradient, gradient, "one step", name)
+    subject.skip_if_nothing("no optimizer was given gradients in the first step")
+
+
+def _step_at(subject, scale):
+    model = subject.model()
+    for optimizer in _keras.optimizers_of(model):
+        if _keras.scales_loss(optimizer):
+            _keras.set_loss_scale(optimizer, scale)
+    return _one_step(subject, model)[1]
+
+
+@define_check(follows=("fit",), link="https://keras.io/api/optimizers/")
+def gradient_clipping(subject):
+    """No weight moves by a gradient beyond the `clipnorm` or `clipvalue` of its optimizer."""
+    optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(subject.reference.model)]
+    if not any(_clipping(optimizer) for optimizer in optimizers):
+        raise Skip("no optimizer clips gradients")
+    if len(optimizers) > 1:
+        raise Skip("of several optimizers it is not known which moves what")
+    (limits,) = map(_clipping, optimizers)
+    # The case's own limits may be too wide to matter; a hundredth of the gradients is not.
+    _, plain = _one_step(subject, _with_limits(subject.model(), dict.fromkeys(limits, 1e9)))
+    for factor in (None, 0.01):
+        model = subject.model()
+        if factor is not None:
+            size = max((np.max(np.abs(g), initial=0.0) for _, g in plain.updates), default=0.0)
+            limits = dict.fromkeys(limits, factor * max(float(size), 1e-6))
+            model = _with_limits(model, limits)
+        moved, step = _one_step(subject, model)
+        _check_limits(limits, step.updates)
+        _check_all_went_through(moved, step.updates)
+    subject.compare(0 * np.ones(1), 0 * np.ones(1), "one step", "excess")
+
+
+def _clipping(optimizer) -> dict[str, float]:
+    values = {name: getattr(optimizer, name, None) for name in _CLIPPING}
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _with_limits(model, limits):
+    (optimizer,) = (_keras.inner_optimizer(o) for o in _keras.optimizers_of(model))
+    for name, value in limits.items():
+        setattr(optimizer, name, value)
+    return model
+
+
+def _check_limits(limits, updates):
+    norms = [float(np.linalg.norm(np.asarray(g, np.float64))) for _, g in updates]
+    largest = {
+        "clipnorm": max(norms, default=0.0),
+        "global_clipnorm": float(np.linalg.norm(norms)),
+        "clipvalue": max((float(np.max(np.abs(g), initial=0.0)) for _, g in updates), default=0.0),
+    }
+    for name, limit in limits.items():
+        if largest[name] > limit * 1.01:
+            raise Failure(
+                f"gradients reach {largest[name]:.7g} in the optimizer where `{name}` is "
+                f"{limit:.7g}",
+                "one step, eager",
+                _CLIP_HINT,
+            )
+
+
+def _check_all_went_through(moved, updates):
+    names = {name for name, _ in updates}
+    around = sorted(moved - names)
+    if around:
+        raise Failure(
+            f"{', '.join(around[:3])} moved without the optimizer, whose clipping it so evades",
+            "one step, eager",
+            _CLIP_HINT,
+        )
+
+
+def _one_step(subject, model):
+    """The names of the trainable weights that one step moved, and the step."""
+    before = trainable_values(model)
+
+    def run(recorder):
+        take_a_step(recorder.model, subject.reference.batch)
+
+    _, steps = subject.recorded(run, model)
+    weights = zip(model.trainable_weights, before, trainable_values(model), strict=True)
+    moved = {_keras.variable_name(w) for w, old, new in weights if not np.array_equal(old, new)}
+    return moved, steps[0]

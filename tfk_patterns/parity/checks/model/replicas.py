@@ -1,0 +1,104 @@
+"""Training a model on two devices."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity import model_fitting
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.comparison import named_leaves
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.model_subject import trainable_values
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.replication import two_replicas
+
+_TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+_HINT = (
+    "Each replica sees its own share of the batch, and gradients are summed over the replicas. "
+    "Divide a loss by the global batch size, as `self.compute_loss(...)` and "
+    "`tf.nn.compute_average_loss` do, not by the local one; log it unscaled."
+)
+
+
+@define_check(
+    follows=("fit", "logged_loss", "custom_layers"),
+    link="https://www.tensorflow.org/tutorials/distribute/custom_training",
+)
+def replicas(subject):
+    """A training step on two replicas is that on one device with the same batch: weights, logs."""
+    if subject.random_ops:
+        raise Skip("each replica draws for itself")
+    if subject.case.batch_size < 2 or subject.case.batch_size % 2:
+        rows = 2 * (subject.case.batch_size // 2)
+        subject.tally.left_out[f"{subject.case.batch_size - rows} sample"] = "replicas share evenly"
+    strategy = two_replicas()
+    if _is_batch_coupled(subject):
+        raise Skip("samples have to do with one another: each replica sees its own only")
+    expected, one = _one_step(subject, tf.distribute.get_strategy())
+    with blamed("a step under MirroredStrategy raised", "two replicas", _HINT):
+        found, two = _one_step(subject, strategy)
+    for what in ("variables", "optimizers", "history"):
+        _compare(subject, what, getattr(expected, what), getattr(found, what))
+    for weight, other in zip(trainable_values(one), trainable_values(two), strict=True):
+        subject.compare(np.isfinite(weight), np.isfinite(other), "two replicas", "finite weights")
+
+
+def _compare(subject, what, expected, found):
+    tolerance = _TOLERANCE[subject.compute_dtype]
+    wanted, got = dict(named_leaves(expected, what)), dict(named_leaves(found, what))
+    for name in wanted.keys() & got.keys():
+        if wanted[name].dtype.kind != "f" or wanted[name].shape != got[name].shape:
+            continue
+        scale = np.max(np.abs(wanted[name]), initial=1e-3)
+        error = float(np.max(np.abs(wanted[name] - got[name]), initial=0.0))
+        if not error <= tolerance * scale:
+            index = np.unravel_index(np.argmax(np.abs(wanted[name] - got[name])), got[name].shape)
+            raise Failure(
+                f"{name} is {got[name][index]:.7g} on two replicas where one device gives "
+                f"{wanted[name][index]:.7g}",
+                "fit, two replicas",
+                _HINT,
+                max_abs_error=error,
+                max_rel_error=error / scale,
+            )
+        subject.tally.add(subject.difference(wanted[name], wanted[name]))
+
+
+def _one_step(subject, strategy):
+    """The `ModelFit` of one step on the first batch, and the model."""
+    batch = subject.reference.batch
+    size = 2 * (subject.case.batch_size // 2)
+    arrays = tuple(part for part in batch.values() if part is not None)
+    arrays = tf.nest.map_structure(lambda a: a[:size], _as_tuples(arrays))
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(size)
+    with strategy.scope(), equal_circumstances():
+        model = subject.model()
+        _keras.run_in_mode(model, "graph")
+        logs = model_fitting.StepLogs()
+        history = model.fit(data, epochs=1, verbose=0, callbacks=[logs]).history
+    return model_fitting.fit_of(model, history, logs.steps), model
+
+
+def _as_tuples(structure):
+    """Lists as tuples, since tf.data takes a list for one array."""
+    if isinstance(structure, list | tuple):
+        return tuple(_as_tuples(part) for part in structure)
+    if isinstance(structure, dict):
+        return {key: _as_tuples(part) for key, part in structure.items()}
+    return structure
+
+
+def _is_batch_coupled(subject) -> bool:
+    """Whether in training the outputs of a sample depend on the others, as batch statistics do."""
+    if subject.cannot_be_called:
+        return False
+    case = subject.case
+    half = slice(0, case.batch_size // 2)
+    with equal_circumstances():
+        whole = subject.model()(subject.reference.batch["x"], training=True)
+        part = subject.model()(subject.reference.rows(half)["x"], training=True)
+    return any(
+        np.ndim(a) and not np.allclose(np.asarray(a)[half], np.asarray(b), rtol=1e-3, atol=1e-5)
+        for a, b in zip(tf.nest.flatten(whole), tf.nest.flatten(part), strict=True)
+    )

@@ -1,0 +1,99 @@
+"""Training that is broken off and gone on with."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity import model_fitting
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.reloading import custom_objects
+
+_HINT = (
+    "What training depends on must be in the file: state in weights (`self.add_weight`), not in "
+    "Python attributes or untracked variables; constructor arguments in `get_config`; arguments of "
+    "an own `compile` in `get_compile_config`."
+)
+
+
+@define_check(
+    follows=("fit", "custom_layers"),
+    link="https://www.tensorflow.org/guide/keras/serialization_and_saving",
+)
+def resume(subject):
+    """A model that is saved after an epoch, loaded and trained on, is as if not interrupted.
+
+    Random state is copied over: a `.keras` file does not hold it.
+    """
+    if subject.random_ops.from_global:
+        raise Skip("two runs draw differently from TensorFlow's global random state")
+    if subject.overrides("compile") and not subject.overrides("compile_from_config"):
+        raise Skip(
+            "`compile` is the model's own, without `get_compile_config` and "
+            "`compile_from_config`: a loaded model must be compiled by hand, its optimizer anew"
+        )
+    model = subject.model()
+    with equal_circumstances(), tempfile.TemporaryDirectory() as folder:
+        model_fitting.fit(model, subject.case, "eager", epochs=1)
+        path = Path(folder, "model.keras")
+        with blamed("the model cannot be saved", "after one epoch", _HINT):
+            model.save(path)
+        with blamed("the saved model cannot be loaded", "after one epoch", _HINT):
+            loaded = keras.models.load_model(path, custom_objects=custom_objects(model))
+    _check_compiled(loaded)
+    _copy_random_state(subject, model, loaded)
+    _check_weights(subject, model, loaded)
+    with equal_circumstances():
+        expected = model_fitting.fit(model, subject.case, "eager", epochs=1)
+    trained_on = blamed("the loaded model cannot be trained on", "after one epoch", _HINT)
+    with trained_on, equal_circumstances():
+        found = model_fitting.fit(loaded, subject.case, "eager", epochs=1)
+    for field in ("iterations", "step_logs"):
+        subject.compare(
+            getattr(expected, field),
+            getattr(found, field),
+            "second epoch, after loading",
+            field,
+            _HINT,
+            "the model that was not interrupted",
+        )
+    _check_weights(subject, model, loaded)
+
+
+def _check_compiled(loaded):
+    if not _keras.is_compiled(loaded):
+        raise Failure(
+            "the loaded model is not compiled",
+            "after one epoch",
+            _HINT,
+        )
+
+
+def _check_weights(subject, model, loaded):
+    values = [
+        [np.asarray(tf.convert_to_tensor(variable)) for variable in one.weights]
+        for one in (model, loaded)
+    ]
+    subject.compare(
+        values[0],
+        values[1],
+        "after loading",
+        "weights",
+        _HINT,
+        "the model that was not interrupted",
+    )
+
+
+def _copy_random_state(subject, model, loaded):
+    """Copies the seeds of Keras' own random layers, which no file holds."""
+    seeds, others = (_keras.random_states(one) for one in (model, loaded))
+    if seeds:
+        subject.tally.left_out["the random state"] = "a `.keras` file does not hold it: copied over"
+    for seed, other in zip(seeds, others, strict=False):
+        other.assign(seed)

@@ -1,0 +1,40 @@
+"""What is written in the padding."""
+
+from tfk_patterns.parity import padding
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.inner_calls import inner_calls, lets_padding_in
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.padding_effects import compare_content
+from tfk_patterns.parity.repeating import why_not_compared
+from tfk_patterns.parity.variants import trainings
+
+
+@define_check(
+    follows=("outputs", "masks", "python_state", "mask_shape", "mask_dtype", "mask_lost"),
+    link="https://keras.io/guides/understanding_masking_and_padding/",
+    fast=True,
+)
+def padding_content(subject):
+    """Large numbers in masked positions move no valid output, no gradient of one, and no state."""
+    padding.skip_if_not_masked(subject)
+    layer = subject.layer()
+    for training in trainings(subject):
+        reason = why_not_compared(subject, training)
+        if reason:
+            subject.tally.left_out[f"training={training}"] = reason
+            continue
+        try:
+            compare_content(subject, layer, training)
+        except Failure:
+            guilty = _keras_own_that_leak(subject, layer, training)
+            if not guilty:
+                raise
+            reason = f"Keras' own {' and '.join(guilty)} lets padding in"
+            subject.tally.left_out[f"training={training}"] = reason
+    subject.skip_if_nothing("nothing could be compared")
+
+
+def _keras_own_that_leak(subject, layer, training):
+    calls = inner_calls(subject, layer, training)
+    leaking = [c for c in calls if lets_padding_in(subject, layer, c, training)]
+    return sorted({type(call.layer).__name__ for call in leaking})

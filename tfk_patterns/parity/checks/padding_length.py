@@ -1,0 +1,43 @@
+"""How much padding there is."""
+
+from tfk_patterns.parity import padding
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.padding_effects import compare_length
+from tfk_patterns.parity.repeating import why_not_compared
+from tfk_patterns.parity.resizing import free_axes
+from tfk_patterns.parity.variants import trainings
+
+
+@define_check(
+    follows=(
+        "outputs",
+        "masks",
+        "python_state",
+        "mask_shape",
+        "mask_dtype",
+        "mask_lost",
+        "padding_content",
+    ),
+    link="https://keras.io/guides/understanding_masking_and_padding/",
+    fast=True,
+)
+def padding_length(subject):
+    """More masked steps at the end move no valid output."""
+    padding.skip_if_not_masked(subject)
+    layer = subject.layer()
+    axes = padding.step_axes(subject.data)
+    for axis in axes:
+        if axis not in free_axes(subject):
+            reason = f"it takes no other size of axis {axis.number} than {axis.size}"
+            subject.tally.left_out[f"axis {axis.number}"] = reason
+            continue
+        for training in trainings(subject):
+            draws = subject.is_random(training)
+            reason = why_not_compared(subject, training) or ("draws differ" if draws else None)
+            if reason:
+                subject.tally.left_out[f"training={training}"] = reason
+                continue
+            compare_length(subject, layer, axis, training)
+    subject.skip_if_nothing(
+        "; ".join(dict.fromkeys(subject.tally.left_out.values())) or "the mask has no axis of steps"
+    )

@@ -1,0 +1,54 @@
+"""State that the layer keeps in Python."""
+
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.outcome import Failure
+
+_HINT = (
+    "Python code in `call` runs when the graph is traced, and not in each of its steps: keep what "
+    "changes from call to call in a weight, as in `self.calls = self.add_weight(name='calls', "
+    "shape=(), trainable=False)` and `self.calls.assign_add(1.0)`."
+)
+_COUNTED = ("one eager call", "two eager calls", "three eager calls")
+_COUNTED_IN_GRAPH = ("one call", "two calls", "three calls")
+
+
+@define_check(
+    follows=("eager_only", "wrapped_call", "frozen_randomness"),
+    link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
+    fast=True,
+)
+def python_state(subject):
+    """What the layer keeps in Python is the same after calls of the graph as after eager calls.
+
+    An attribute of it, of a layer or object in it, of its class, a global variable. Tensors are
+    `leaked_tensors`' matter.
+    """
+    for training in (False, True):
+        eager = subject.observe("eager", training).python
+        graph = subject.observe("graph", training).python
+        for path in dict.fromkeys([*eager[-1].values, *graph[-1].values]):
+            if any(path in state.tensors for state in (*eager, *graph)):
+                continue
+            in_eager = [state.values.get(path) for state in eager]
+            in_graph = [state.values.get(path) for state in graph]
+            if len(set(in_eager)) == len(set(in_graph)) == 1:
+                continue  # no call of this kind changes it
+            _compare(path, in_eager[1:], in_graph[1:], training)
+
+
+def _compare(path, in_eager, in_graph, training):
+    """Fails for the last call after which they differ, or for none."""
+    for number in reversed(range(len(in_eager))):
+        if in_eager[number] != in_graph[number]:
+            raise Failure(
+                f"`{path}` is {_shown(in_eager[number])} after {_COUNTED[number]} and "
+                f"{_shown(in_graph[number])} after {_COUNTED_IN_GRAPH[number]} of the graph",
+                where=f"training={training}",
+                hint=_HINT,
+            )
+
+
+def _shown(text: str | None) -> str:
+    if text is None:
+        return "not there"
+    return text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}"

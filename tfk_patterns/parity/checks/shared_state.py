@@ -1,0 +1,193 @@
+"""What instances share with one another and with the rest of the process."""
+
+import dataclasses
+import random
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity import object_graph
+from tfk_patterns.parity.captured import own_classes
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.observation import call_layer
+from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.reference import equal_circumstances
+
+_SHARED = (
+    "Make it anew in `__init__` or `build` of each instance: not as a default argument, in the "
+    "body of the class, or in a module."
+)
+_CHANGED = (
+    "A mutable default argument, a class attribute or a global is one object for all instances. "
+    "Make it in `__init__`, and copy what is passed in before you change it."
+)
+_GLOBAL = (
+    "A layer must leave alone what holds for the whole process. Take `dtype` as an argument, draw "
+    "from a generator of the layer's own, and leave switches to the user."
+)
+
+
+@define_check(
+    link="https://docs.python-guide.org/writing/gotchas/#mutable-default-arguments", fast=True
+)
+def shared_state(subject):
+    """Two instances share nothing that changes; making and calling one leaves globals alone.
+
+    What the `make` of the case itself holds and passes in is left out.
+    """
+    with equal_circumstances():
+        first = _Instance(subject, seed=1)
+        before = list(_contents(first.layer))
+        second = _Instance(subject, seed=2)
+    _compare_seeding(first, second)
+    passed_in = {id(found.thing) for found in object_graph.reachable(subject.case.make, "make")}
+    for place in before:
+        if id(place.owner) not in passed_in:
+            place.require_unchanged()
+    _require_no_common_variables(subject, first, second, passed_in)
+
+
+class _Instance:
+    """A layer, made and called from given seeds on; and what that did to the generators."""
+
+    def __init__(self, subject, seed: int):
+        random.seed(seed)
+        np.random.seed(seed)
+        settings = _keras.global_settings()
+        hint = "Call it on the inputs of the case by hand to see the whole traceback."
+        with blamed("the layer cannot be made and called", "eager", hint, check="outputs"):
+            self.layer = subject.case.make()
+            _compare_settings(settings, "making the layer")
+            for training in (False, True):
+                with tf.GradientTape() as tape:
+                    call_layer(self.layer, subject.data, subject.case.fixed_kwargs, training)
+                _compare_settings(settings, f"calling the layer with training={training}")
+        self.watched = {object_graph.key(variable) for variable in tape.watched_variables()}
+        self.python_state = random.getstate()
+        self.numpy_state = np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+
+
+def _compare_settings(settings: dict[str, Any], doing: str) -> None:
+    for name, now in _keras.global_settings().items():
+        if now != settings[name]:
+            text = f"{doing} changes the {name} from {settings[name]!r} to {now!r}"
+            raise Failure(text, where=doing, hint=_GLOBAL)
+
+
+def _compare_seeding(first: _Instance, second: _Instance) -> None:
+    """From different seeds on, generators are in different states, unless they were seeded."""
+    for name, attribute in (("Python's", "python_state"), ("NumPy's", "numpy_state")):
+        if getattr(first, attribute) == getattr(second, attribute):
+            raise Failure(
+                f"making and calling the layer seeds {name} global random generator",
+                where="making and calling the layer",
+                hint=_GLOBAL,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A value that was read, and how to read it again."""
+
+    path: str
+    owner: Any
+    value: Any
+    read: Callable[[], Any]
+
+    def require_unchanged(self) -> None:
+        """Raises a `Failure` if the value is another one by now."""
+        now = self.read()
+        if not _same(self.value, now):
+            raise Failure(
+                f"making and calling another instance changes {self.path} from "
+                f"{_shown(self.value)} to {_shown(now)}",
+                where=self.path,
+                hint=_CHANGED,
+            )
+
+
+def _contents(layer) -> Iterator[_Place]:
+    """Every value that can be reached from a layer, with the place it is in."""
+    modules, classes = {}, {}
+    for found in object_graph.reachable(layer, "layer"):
+        for cls in own_classes(found.thing):
+            modules[cls.__module__] = sys.modules.get(cls.__module__)
+            classes[cls] = cls
+        read = _reader(found.thing)
+        if read is not None:
+            yield _Place(found.path, found.thing, read(), read)
+    for cls in classes:
+        yield from _names_in(cls.__name__, cls)
+    for name, module in modules.items():
+        if module is not None:
+            yield from _names_in(name, module)
+
+
+def _reader(thing: Any) -> Callable[[], Any] | None:
+    if isinstance(thing, dict):
+        return lambda: list(thing.items())
+    if isinstance(thing, set | frozenset):
+        return lambda: sorted(map(id, thing))
+    if isinstance(thing, list | tuple) or type(thing).__name__ == "deque":
+        return lambda: list(thing)
+    if isinstance(thing, np.ndarray):
+        return lambda: thing.copy()
+    variables = [] if hasattr(thing, "call") else _keras.tensorflow_variables_of(thing)
+    if variables:
+        return lambda: [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
+    if own_classes(thing):
+        return lambda: list(object_graph.attributes(thing))
+    return None
+
+
+def _names_in(path: str, owner: Any) -> Iterator[_Place]:
+    """What the names of a class or module stand for."""
+
+    def read(name):
+        return lambda: vars(owner).get(name)
+
+    for name, value in list(vars(owner).items()):
+        if not name.startswith("__"):
+            yield _Place(f"{path}.{name}", owner, value, read(name))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, list | tuple) and type(one) is type(other):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, bool | int | float | complex | str | bytes):
+        return type(one) is type(other) and (one == other or one != one)
+    return one is other
+
+
+def _shown(value: Any, width: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= width else f"{text[: width - 4]} ..."
+
+
+def _require_no_common_variables(subject, first, second, passed_in: set[int]) -> None:
+    of_make = object_graph.variables(subject.case.make, "make")
+    of_first = object_graph.variables(first.layer, "layer")
+    for identity, found in object_graph.variables(second.layer, "layer").items():
+        used = not found.by_global or identity in second.watched
+        if identity in of_first and identity not in of_make and used:
+            _report_shared(found.path)
+    held = {id(found.thing) for found in object_graph.reachable(first.layer, "layer")}
+    for found in object_graph.reachable(second.layer, "layer"):
+        is_shared = id(found.thing) in held and id(found.thing) not in passed_in
+        if is_shared and _keras.is_metric(found.thing):
+            _report_shared(found.path)
+
+
+def _report_shared(path: str) -> None:
+    raise Failure(
+        f"{path} is one and the same object in two layers that `make` returned",
+        where=path,
+        hint=_SHARED,
+    )

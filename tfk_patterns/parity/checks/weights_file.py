@@ -1,0 +1,33 @@
+"""Files of weights."""
+
+import tempfile
+from pathlib import Path
+
+from tfk_patterns.parity import saving
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import blamed
+
+_HINT = (
+    "A file of weights holds what each layer and sublayer saves, in the order in which it was "
+    "made. Make weights and sublayers in `__init__` or `build`, in a fixed order, as attributes "
+    "or in lists; and let `save_own_variables` and `load_own_variables` mirror one another."
+)
+
+
+@define_check(
+    follows=saving.FOLLOWS,
+    link="https://keras.io/api/models/model_saving_apis/weights_saving_and_loading/",
+)
+def weights_file(subject):
+    """Weights from a file go to the same places of a fresh layer, which then does the same."""
+    saved = saving.to_save(subject)
+    if not saved.model.weights:
+        subject.skip_if_nothing("the layer has no weights")
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "model.weights.h5"))
+        with blamed("the weights cannot be saved", "save_weights", _HINT):
+            saved.model.save_weights(path)
+        model = subject.functional(subject.reference.fresh())
+        with blamed("the weights cannot be loaded into a fresh layer", "load_weights", _HINT):
+            model.load_weights(path)
+    saving.compare_models(subject, saved, model, "load_weights into a fresh layer", _HINT)

@@ -1,0 +1,93 @@
+"""The custom layers in a model, as cases of their own."""
+
+import functools
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.case import LayerCase
+from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.model_fitting import take_a_step
+from tfk_patterns.parity.model_subject import ModelSubject
+from tfk_patterns.parity.outcome import Skip
+from tfk_patterns.parity.reference import equal_circumstances
+
+
+def layer_cases(subject: ModelSubject) -> list[LayerCase]:
+    """A case for each layer of a class that is not Keras' own, with what the model calls it on.
+
+    A layer that the model never calls on tensors has none.
+    """
+    model = subject.model()
+    layers = _keras.sublayers(model)
+    custom = {place: layer for place, layer in enumerate(layers) if _is_custom(layer, model)}
+    calls = _first_calls(subject, model, list(custom.values()))
+    cases = []
+    for place, layer in custom.items():
+        if id(layer) in calls:
+            make = functools.partial(_layer_at, subject, place)
+            cases.append(LayerCase(make, **calls[id(layer)], name=layer.name))
+    return cases
+
+
+def _is_custom(layer, model) -> bool:
+    if layer is model or isinstance(layer, keras.Model):
+        return False
+    return not _keras.is_keras_own(type(layer))
+
+
+def _layer_at(subject, place):
+    return _keras.sublayers(subject.reference.built(subject.reference.fresh()))[place]
+
+
+def _first_calls(subject, model, layers) -> dict[int, dict[str, Any]]:
+    """For each layer, by id, what its first call in a training step was given."""
+    found: dict[int, dict[str, Any]] = {}
+    wanted = {id(layer) for layer in layers}
+    original = keras.layers.Layer.__call__
+
+    @functools.wraps(original)
+    def watched(layer, *args, **kwargs):
+        if id(layer) in wanted and id(layer) not in found:
+            arguments = _arguments(layer, args, kwargs)
+            if arguments is not None:
+                found[id(layer)] = arguments
+        return original(layer, *args, **kwargs)
+
+    _keras.run_in_mode(model, "eager")
+    patched = mock.patch.object(keras.layers.Layer, "__call__", watched)
+    try:
+        with patched, equal_circumstances():
+            take_a_step(model, subject.reference.batch)
+    except Exception as error:  # what is wrong with it, `fit` says
+        raise Skip(f"the model cannot be trained: {in_one_line(error, 120)}") from error
+    return found
+
+
+def _arguments(layer, args, kwargs) -> dict[str, Any] | None:
+    """What a `LayerCase` needs of a call, or `None` where it was no call on eager tensors."""
+    if not args or not _all_eager(args[0]):
+        return None
+    rest = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
+    if len(args) > 1 or not all(_all_eager(v) for v in rest.values() if tf.is_tensor(v)):
+        return None
+    inputs = tf.nest.map_structure(np.asarray, args[0])
+    mask = kwargs.get("mask")
+    if mask is None:
+        masks = [_keras.attached_mask(tensor) for tensor in tf.nest.flatten(args[0])]
+        if any(m is not None for m in masks):
+            mask = tf.nest.pack_sequence_as(inputs, masks)
+    mask = tf.nest.map_structure(lambda m: None if m is None else np.asarray(m), mask)
+    rest = {key: np.asarray(v) if tf.is_tensor(v) else v for key, v in rest.items()}
+    return {"inputs": inputs, "mask": mask, "call_kwargs": rest}
+
+
+def _all_eager(structure) -> bool:
+    leaves = tf.nest.flatten(structure)
+    return bool(leaves) and all(
+        isinstance(leaf, tf.Tensor) and hasattr(leaf, "numpy") for leaf in leaves
+    )

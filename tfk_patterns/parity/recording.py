@@ -1,0 +1,140 @@
+"""What happens inside training steps, written down while they run in eager mode."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+
+
+@dataclasses.dataclass
+class Step:
+    """What one step of training or evaluation did.
+
+    Args:
+        rows: The number of samples in the batch, where the model was called.
+        calls: The `training` argument and the outputs of each outermost call of the model.
+        losses: Results of the loss objects that were called, one number each.
+        computed: What `compute_loss` returned.
+        targets: What gradients were taken of, where that is one number.
+        added: The sum of `model.losses` when the first gradient was taken.
+        updates: Name of the variable and gradient of each update by an optimizer.
+    """
+
+    rows: int | None = None
+    calls: list[tuple[bool | None, Any]] = dataclasses.field(default_factory=list)
+    losses: list[float] = dataclasses.field(default_factory=list)
+    computed: list[float] = dataclasses.field(default_factory=list)
+    targets: list[float] = dataclasses.field(default_factory=list)
+    added: float | None = None
+    updates: list[tuple[str, np.ndarray]] = dataclasses.field(default_factory=list)
+
+
+class Recorder:
+    """Writes down the steps of a model that runs eagerly.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.steps: list[Step] = []
+        self._depth = 0
+
+    def begin_step(self) -> None:
+        """Starts the next step."""
+        self.steps.append(Step())
+
+    @property
+    def step(self) -> Step:
+        """The step that runs."""
+        if not self.steps:
+            self.begin_step()
+        return self.steps[-1]
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator["Recorder"]:
+        """Watches the model, its optimizers, loss objects and gradient tapes."""
+        with contextlib.ExitStack() as stack:
+            watch = functools.partial(self._watch, stack)
+            watch(type(self.model), "__call__", self._call)
+            watch(type(self.model), "compute_loss", self._compute_loss)
+            watch(keras.losses.Loss, "__call__", self._loss)
+            watch(tf.GradientTape, "gradient", self._gradient)
+            for optimizer in _keras.optimizers_of(self.model):
+                cls = type(_keras.inner_optimizer(optimizer))
+                watch(cls, "update_step", self._update)
+            yield self
+
+    def _watch(self, stack, owner: type, name: str, note: Callable) -> None:
+        """Replaces a method by one that calls it and hands `note` what went in and came out."""
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def watched(instance, *args, **kwargs):
+            self._depth += name == "__call__" and instance is self.model
+            try:
+                result = original(instance, *args, **kwargs)
+            finally:
+                self._depth -= name == "__call__" and instance is self.model
+            note(instance, result, *args, **kwargs)
+            return result
+
+        stack.enter_context(mock.patch.object(owner, name, watched))
+
+    def _call(self, model, result, *args, **kwargs):
+        if model is not self.model or self._depth or _is_symbolic(result):
+            return
+        inputs = tf.nest.flatten(args or list(kwargs.values()))
+        self.step.rows = next((x.shape[0] for x in inputs if getattr(x, "shape", None)), None)
+        self.step.calls.append((kwargs.get("training"), tf.nest.map_structure(_array, result)))
+
+    def _compute_loss(self, model, result, *args, **kwargs):
+        if model is self.model:
+            self._note_number(self.step.computed, result)
+
+    def _loss(self, loss, result, *args, **kwargs):
+        self._note_number(self.step.losses, result)
+
+    def _gradient(self, tape, result, target, *args, **kwargs):
+        targets = tf.nest.flatten(target)
+        if _is_symbolic(targets):
+            return
+        if self.step.added is None and not _is_symbolic(self.model.losses):
+            self.step.added = sum(float(tf.reduce_sum(loss)) for loss in self.model.losses)
+        numbers = [tf.reshape(t, ()) for t in targets if tf.size(t) == 1]
+        if numbers:
+            self._note_number(self.step.targets, sum(tf.cast(n, tf.float64) for n in numbers))
+
+    def _update(self, optimizer, result, gradient, variable, *args, **kwargs):
+        self.step.updates.append((self._name_of(variable), _array(gradient)))
+
+    def _name_of(self, variable) -> str:
+        """The name by which the model knows what an optimizer is given: a bare tf.Variable."""
+        variables = _keras.trainable_variables(self.model)
+        for weight, own in zip(self.model.trainable_weights, variables, strict=True):
+            if own is variable or weight is variable:
+                return _keras.variable_name(weight)
+        return variable.name
+
+    def _note_number(self, numbers: list[float], value) -> None:
+        if tf.is_tensor(value) and not _is_symbolic(value) and value.shape.num_elements() == 1:
+            numbers.append(float(tf.reshape(tf.cast(value, tf.float64), ())))
+
+
+def _array(leaf):
+    return np.asarray(tf.convert_to_tensor(leaf)) if tf.is_tensor(leaf) else leaf
+
+
+def _is_symbolic(structure) -> bool:
+    """Whether Keras traces shapes, and computes nothing."""
+    leaves = tf.nest.flatten(structure)
+    return any(not hasattr(leaf, "numpy") and hasattr(leaf, "dtype") for leaf in leaves)

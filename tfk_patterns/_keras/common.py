@@ -1,10 +1,12 @@
 """What both generations spell alike, though neither documents all of it."""
 
+import contextlib
 import functools
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
+from tensorflow.python.eager import context as eager_context
 
 
 def register(cls: type) -> type:
@@ -178,3 +180,18 @@ def recurrent_states(layer) -> list:
         for state in tf.nest.flatten(getattr(part, "states", None))
         if state is not None
     ]
+
+
+@contextlib.contextmanager
+def repeated_draws():
+    """Lets what eager mode draws from TensorFlow's global state start alike, and puts it back.
+
+    TensorFlow has no public way to read that state.
+    """
+    state = eager_context.context()
+    before = {name: vars(state)[name] for name in ("_seed", "_rng") if name in vars(state)}
+    tf.random.set_seed(0)
+    try:
+        yield
+    finally:
+        vars(state).update(before)

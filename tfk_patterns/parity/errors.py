@@ -22,8 +22,22 @@ _LIBRARIES = tuple(
 
 def in_one_line(error: BaseException, width: int = 300) -> str:
     """Type and text of an error, cut to what a report has room for."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras 3 colours its messages
+    text = re.sub(r"\x1b\[[0-9;]*m", "", _own_words(error))  # Keras 3 colours its messages
     return f"{type(error).__name__}: {textwrap.shorten(text, width, placeholder=' ...')}"
+
+
+def _own_words(error: BaseException) -> str:
+    """What the error said before AutoGraph and Keras, perhaps by turns, put their words around."""
+    around = (
+        rf"in user code:\n.*?\n\s*{type(error).__name__}: (.*)",
+        r"Exception encountered when calling [^\n]*\n\s*\n(.*)",
+    )
+    text, longer = str(error).strip(), True
+    while longer:
+        found = [re.match(pattern, text, re.DOTALL) for pattern in around]
+        longer = [match.group(1).strip() for match in found if match]
+        text = longer[0] if longer else text
+    return re.split(r"\n\s*(?:Call arguments|Arguments) received by", text)[0]
 
 
 def users_line(error: BaseException) -> str:
@@ -47,8 +61,10 @@ def line_of_frame(frame) -> str:
     return "" if _is_library(filename) else _written(filename, line)
 
 
-def is_said(error: BaseException) -> bool:
+def is_said(error: BaseException | None) -> bool:
     """Whether a layer raised the error itself, by `raise` or `assert`, to say what it needs."""
+    if error is None:
+        return False
     frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     converted = re.findall(r'File "([^"]+)", line (\d+), in ', str(error))  # by AutoGraph
     filename, line = (converted or frames)[-1]

@@ -102,5 +102,9 @@ def _narrows(node) -> bool:
 
 def _leaves(variant: variants.Variant, training: bool, values) -> dict[str, np.ndarray]:
     call = variant.call(training, values)
-    leaves = variants.float_leaves({"outputs": call.outputs, "losses": call.losses}, "")
-    return {name: leaf.astype("float64") for name, leaf in leaves.items()}
+    leaves = {
+        **variants.float_leaves(call.outputs, "outputs"),
+        **variants.float_leaves(call.losses, "losses"),
+    }
+    # One in float32, as losses often are, shows what it is.
+    return {name: leaf for name, leaf in leaves.items() if leaf.dtype == np.float64}

@@ -146,7 +146,7 @@ class ModelSubject(BaseSubject):
         """
         recorder = Recorder(self.model() if model is None else model)
         _keras.run_in_mode(recorder.model, "eager")
-        with equal_circumstances(), recorder.recording():
+        with equal_circumstances(), _keras.repeated_draws(), recorder.recording():
             result = run(recorder)
         return result, recorder.steps
 

@@ -84,7 +84,8 @@ def direction(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarr
     """A random direction in which each array moves by about its own size."""
     generator = np.random.default_rng(seed)
     return {
-        name: generator.normal(size=value.shape) * max(np.mean(np.abs(value)), 0.1)
+        name: generator.normal(size=value.shape)
+        * max(np.nanmean(np.abs(value.astype("float64"))), 0.1)
         for name, value in values.items()
         if value.size
     }

@@ -77,8 +77,10 @@ def python_state(layer) -> PythonState:
     return walk.found
 
 
-def text_of(value: Any) -> str | None:
+def text_of(value: Any, depth: int = 5) -> str | None:
     """A plain value, or a list, tuple or set of such, as text; `None` for anything else."""
+    if not depth:  # so deep a list may hold itself
+        return None
     if isinstance(value, np.generic) and value.dtype != object:
         return repr(value.item())
     if isinstance(value, _PLAIN):
@@ -89,7 +91,7 @@ def text_of(value: Any) -> str | None:
         sample = value.flat[:: 1 + value.size // _MOST_ELEMENTS]
         return f"an array of shape {value.shape}, checksum {zlib.crc32(sample.tobytes()):08x}"
     if isinstance(value, list | tuple | set | frozenset | collections.deque):
-        texts = [text_of(item) for item in itertools.islice(value, _MOST_ENTRIES)]
+        texts = [text_of(item, depth - 1) for item in itertools.islice(value, _MOST_ENTRIES)]
         if None in texts:
             return None
         unordered = isinstance(value, set | frozenset)

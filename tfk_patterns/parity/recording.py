@@ -26,6 +26,7 @@ class Step:
         targets: What gradients were taken of, where that is one number.
         added: The sum of `model.losses` when the first gradient was taken.
         updates: Name of the variable and gradient of each update by an optimizer.
+        clipped: What went into TensorFlow's clipping functions, and what came out.
     """
 
     rows: int | None = None
@@ -35,6 +36,7 @@ class Step:
     targets: list[float] = dataclasses.field(default_factory=list)
     added: float | None = None
     updates: list[tuple[str, np.ndarray]] = dataclasses.field(default_factory=list)
+    clipped: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
 
 
 class Recorder:
@@ -72,9 +74,11 @@ class Recorder:
             for optimizer in _keras.optimizers_of(self.model):
                 cls = type(_keras.inner_optimizer(optimizer))
                 watch(cls, "update_step", self._update)
+            for name in ("clip_by_value", "clip_by_norm", "clip_by_global_norm"):
+                watch(tf, name, self._clip)
             yield self
 
-    def _watch(self, stack, owner: type, name: str, note: Callable) -> None:
+    def _watch(self, stack, owner: Any, name: str, note: Callable) -> None:
         """Replaces a method by one that calls it and hands `note` what went in and came out."""
         original = getattr(owner, name)
 
@@ -113,6 +117,12 @@ class Recorder:
         numbers = [tf.reshape(t, ()) for t in targets if tf.size(t) == 1]
         if numbers:
             self._note_number(self.step.targets, sum(tf.cast(n, tf.float64) for n in numbers))
+
+    def _clip(self, gradients, result, *args, **kwargs):
+        outputs = result[0] if isinstance(result, tuple) else result
+        for pair in zip(tf.nest.flatten(gradients), tf.nest.flatten(outputs), strict=True):
+            if all(tf.is_tensor(tensor) for tensor in pair) and not _is_symbolic(pair):
+                self.step.clipped.append((_array(pair[0]), _array(pair[1])))
 
     def _update(self, optimizer, result, gradient, variable, *args, **kwargs):
         self.step.updates.append((self._name_of(variable), _array(gradient)))

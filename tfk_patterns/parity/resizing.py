@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfk_patterns import _keras
 from tfk_patterns.parity.data import Data, batch_size, taken
-from tfk_patterns.parity.outcome import Skip
+from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.subject import Subject
 
 GROWTH = 3
@@ -58,6 +59,19 @@ def free_axes(subject: Subject) -> dict[Axis, Any]:
 def all_grown(subject: Subject) -> tuple[Data, Any] | None:
     """The data with all free axes longer, and the outputs; `None` where it cannot be so."""
     return subject.shared("all_grown", lambda: _all_grown(subject))
+
+
+def has_fixed_size(subject: Subject, data: Data) -> bool:
+    """Whether the weights depend on the sizes of other data, so that a layer is built for its own.
+
+    Eager mode may let such data pass nevertheless.
+    """
+    try:
+        other = subject.reference.built(subject.reference.fresh(), data)
+    except Failure:
+        return True
+    shapes = [tuple(variable.shape) for variable in _keras.state_variables(other)]
+    return shapes != [value.shape for value in subject.reference.state]
 
 
 def skip_if_fixed(subject: Subject) -> None:

@@ -99,12 +99,16 @@ def as_arrays(outputs: Any) -> list[np.ndarray]:
     return [np.asarray(tf.convert_to_tensor(leaf)) for leaf in leaves]
 
 
-def skip_composites(subject) -> None:
-    """Ends a check that cannot take ragged and sparse inputs."""
+def skip_what_keras_cannot_export(subject, model) -> None:
+    """Ends a check of a model that Keras has no way to export, whatever the layer does."""
     if any(
         isinstance(leaf, tf.RaggedTensor | tf.SparseTensor) for leaf in tensors_of(subject.data)
     ):
         raise Skip("Keras exports no model with ragged or sparse inputs")
+    outputs = model.output.values() if isinstance(model.output, dict) else model.output
+    parts = outputs if isinstance(model.output, dict | list | tuple) else ()
+    if any(isinstance(part, list | tuple | dict) for part in parts):
+        raise Skip("a SavedModel can have no nested outputs")
 
 
 def _compare_weights(subject, wanted, found, where: str, hint: str) -> None:

@@ -54,7 +54,8 @@ def scaled(inputs: Mapping[str, np.ndarray], size: float) -> dict[str, np.ndarra
 
 
 def _equal(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.full_like(v, _typical(v)) for name, v in inputs.items() if v.size}
+    finite = {name: value[np.isfinite(value)] for name, value in inputs.items()}
+    return {n: np.full_like(v, _typical(finite[n])) for n, v in inputs.items() if finite[n].size}
 
 
 def _typical(value: np.ndarray) -> float:

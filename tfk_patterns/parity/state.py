@@ -11,10 +11,14 @@ from tfk_patterns.parity import comparison
 from tfk_patterns.parity.observation import values_by_name
 
 
+def stateful_layers(layer) -> list:
+    """The layers, among the layer and those in it, that say `stateful=True`."""
+    return [part for part in _keras.sublayers(layer) if getattr(part, "stateful", False)]
+
+
 def kept_on_purpose(layer) -> set[str]:
     """The names of the variables of layers that say `stateful=True`, as RNNs do."""
-    owners = [part for part in _keras.sublayers(layer) if getattr(part, "stateful", False)]
-    theirs = {id(variable) for owner in owners for variable in owner.variables}
+    theirs = {id(variable) for owner in stateful_layers(layer) for variable in owner.variables}
     names = list(values_by_name(_keras.state_variables(layer)))
     variables = _keras.state_variables(layer)
     return {name for name, v in zip(names, variables, strict=True) if id(v) in theirs}

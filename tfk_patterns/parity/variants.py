@@ -73,11 +73,8 @@ class Variant:
             found = observation.differentiated_call(
                 self.layer, data, self.subject.case.fixed_kwargs, training
             )
-        watched = [name for name, leaf in _leaves(self.data) if _is_watched(leaf)]
-        gradients = {
-            **dict(zip(watched, found["input_gradients"], strict=False)),
-            **found["weight_gradients"],
-        }
+        by_inputs = zip(self.inputs, found["input_gradients"], strict=False)
+        gradients = {**dict(by_inputs), **found["weight_gradients"]}
         return {
             "outputs": found["outputs"],
             "losses": found["losses"],
@@ -211,7 +208,7 @@ def explained(error: Exception, policy: str, where: str) -> Exception:
 
 _NO_KERNEL = re.compile(
     r"No OpKernel was registered|Could not find (valid )?device|list of allowed values"
-    r"|requires tf\.float32 or"
+    r"|requires tf\.float32 or|Invalid input type\. Expected `float"
 )
 
 
@@ -250,10 +247,6 @@ def _leaves(data: Data) -> list[tuple[str, Any]]:
 
 def _is_float(leaf: Any) -> bool:
     return isinstance(leaf, tf.Tensor) and leaf.dtype.is_floating
-
-
-def _is_watched(leaf: Any) -> bool:
-    return tf.is_tensor(leaf) and leaf.dtype.is_floating
 
 
 def _has_floats(leaf: Any) -> bool:

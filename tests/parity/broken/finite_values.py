@@ -52,7 +52,7 @@ class RunningRatio(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
-        if training:
+        if training and self.trainable:
             size = tf.reduce_mean(tf.abs(inputs), axis=[0, 1])
             ratio = tf.stop_gradient(tf.reduce_max(tf.abs(inputs), axis=[0, 1]) / size)
             old = tf.convert_to_tensor(self.ratio)

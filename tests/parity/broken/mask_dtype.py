@@ -11,10 +11,7 @@ class FloatMask(keras.layers.Layer):
     """Passes on the mask as it multiplies with it."""
 
     def call(self, inputs, mask=None):
-        return inputs if mask is None else inputs * self.as_float(mask)[:, :, None]
-
-    def as_float(self, mask):
-        return keras_cast(mask, "float32")
+        return inputs if mask is None else inputs * tf.cast(mask, inputs.dtype)[:, :, tf.newaxis]
 
     def compute_mask(self, inputs, mask=None):
         return None if mask is None else keras_cast(mask, "float32")

@@ -74,5 +74,5 @@ BROKEN = [
     broken("padding_content", CentredSteps, "outputs is", mask=MASK),
     broken("padding_content", LooksAhead, "outputs is", mask=MASK),
     broken("padding_content", WeaklyMaskedAttention, "outputs is", mask=MASK),
-    broken("padding_content", StatisticsOfPadding, "state['mean'] is", mask=MASK),
+    broken("padding_content", StatisticsOfPadding, "mean is", mask=MASK),
 ]

@@ -1,6 +1,7 @@
 """What no graph can hold."""
 
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.first_call import state_after_first_call
 
 
 @define_check(
@@ -9,7 +10,8 @@ from tfk_patterns.parity.check import define_check
     fast=True,
 )
 def eager_only(subject):
-    """The layer can be traced: it runs in `tf.function`, and so in `fit`."""
+    """The layer can be traced, built or not: it runs in `tf.function`, and so in `fit`."""
     for training in (False, True):
         subject.observe("eager", training)  # what fails here is not the graph's matter
         subject.observe("graph", training)
+    state_after_first_call(subject)

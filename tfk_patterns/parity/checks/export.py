@@ -28,11 +28,11 @@ _HINT = (
 )
 def export(subject):
     """A SavedModel gives the outputs of the model that was exported."""
-    saving.skip_composites(subject)
     reason = why_not_compared(subject, training=False)
     if reason:
         raise Skip(reason)
     saved = saving.to_save(subject)
+    saving.skip_what_keras_cannot_export(subject, saved.model)
     with tempfile.TemporaryDirectory() as folder:
         with blamed("the model cannot be exported", "model.export", _HINT), _quietly():
             saved.model.export(folder)
@@ -44,7 +44,7 @@ def export(subject):
                 "code, so that another process cannot run it"
             )
         wanted = saving.call_model(saved.model, subject.data)["outputs"]
-        with blamed("the SavedModel cannot be called", "SavedModel", _HINT):
+        with blamed("the SavedModel cannot be called", "SavedModel", _HINT), equal_circumstances():
             found = saving.as_arrays(_keras.call_exported(loaded, tensors_of(subject.data)))
     subject.compare(wanted, found, "SavedModel", "outputs", _HINT, "the exported model")
 

@@ -3,6 +3,7 @@
 from tfk_patterns.parity import reloading, saving
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.reference import equal_circumstances
 
 _HINT = (
     "A `.keras` file holds each layer's config, the shapes it was built with, and its weights. "
@@ -19,6 +20,7 @@ def keras_file(subject):
     """A model that comes back from a `.keras` file has its weights, outputs and losses."""
     saving.require_no_python_code(subject)
     saved = saving.to_save(subject)
-    with blamed("the model cannot be saved and loaded again", ".keras file", _HINT):
+    message = "the model cannot be saved and loaded again"
+    with blamed(message, ".keras file", _HINT), equal_circumstances():
         model = reloading.from_keras_file(saved.model, reloading.custom_objects(saved.layer))
     saving.compare_models(subject, saved, model, "the model from a .keras file", _HINT)

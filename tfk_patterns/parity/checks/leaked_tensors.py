@@ -1,13 +1,9 @@
 """Tensors of a graph that outlive its trace."""
 
-import contextlib
-
-from tfk_patterns.parity import observation
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.modes import run_in
+from tfk_patterns.parity.first_call import state_after_first_call
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.python_state import PythonState, python_state
-from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.python_state import PythonState
 
 _HINT = (
     "A tensor made while a graph is traced is of no use outside of it: return it, write it to a "
@@ -31,7 +27,7 @@ def leaked_tensors(subject):
         subject.observe("eager", training)
         kept = subject.observe("graph", training).python[-1]
         _check(kept, f"three calls of the graph, training={training}", _HINT)
-    _check(_after_first_call_in_graph(subject), "a first call that is traced", _HINT_FIRST_CALL)
+    _check(state_after_first_call(subject), "a first call that is traced", _HINT_FIRST_CALL)
 
 
 def _check(kept: PythonState, when: str, hint: str) -> None:
@@ -42,20 +38,3 @@ def _check(kept: PythonState, when: str, hint: str) -> None:
             where=when,
             hint=hint,
         )
-
-
-def _after_first_call_in_graph(subject) -> PythonState:
-    """What an unbuilt layer keeps after its first call was traced."""
-    layer, data, fixed = subject.reference.fresh(), subject.data, subject.case.fixed_kwargs
-
-    def first_call(data):
-        observation.call_layer(layer, data, fixed, training=False)
-        raise _Traced  # one trace says all: TensorFlow makes a second where variables are made
-
-    with equal_circumstances(), contextlib.suppress(_Traced):
-        run_in("graph", first_call)(data)
-    return python_state(layer)
-
-
-class _Traced(Exception):
-    """Ends a trace."""

@@ -3,7 +3,7 @@
 from tfk_patterns.parity import padding
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.inner_calls import inner_calls, lets_padding_in
-from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.padding_effects import compare_content
 from tfk_patterns.parity.repeating import why_not_compared
 from tfk_patterns.parity.variants import trainings
@@ -17,7 +17,7 @@ from tfk_patterns.parity.variants import trainings
 def padding_content(subject):
     """Large numbers in masked positions move no valid output, no gradient of one, and no state."""
     padding.skip_if_not_masked(subject)
-    layer = subject.layer()
+    layer, compared = subject.layer(), False
     for training in trainings(subject):
         reason = why_not_compared(subject, training)
         if reason:
@@ -25,13 +25,15 @@ def padding_content(subject):
             continue
         try:
             compare_content(subject, layer, training)
+            compared = True
         except Failure:
             guilty = _keras_own_that_leak(subject, layer, training)
             if not guilty:
                 raise
             reason = f"Keras' own {' and '.join(guilty)} lets padding in"
             subject.tally.left_out[f"training={training}"] = reason
-    subject.skip_if_nothing("nothing could be compared")
+    if not compared:
+        raise Skip("; ".join(dict.fromkeys(subject.tally.left_out.values())))
 
 
 def _keras_own_that_leak(subject, layer, training):

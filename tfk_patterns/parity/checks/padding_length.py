@@ -2,9 +2,10 @@
 
 from tfk_patterns.parity import padding
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.padding_effects import compare_length
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import free_axes
+from tfk_patterns.parity.resizing import free_axes, has_fixed_size
 from tfk_patterns.parity.variants import trainings
 
 
@@ -37,7 +38,12 @@ def padding_length(subject):
             if reason:
                 subject.tally.left_out[f"training={training}"] = reason
                 continue
-            compare_length(subject, layer, axis, training)
+            try:
+                compare_length(subject, layer, axis, training)
+            except Failure:
+                if not has_fixed_size(subject, padding.padded(subject.data, axis)):
+                    raise
+                subject.tally.left_out[f"axis {axis.number}"] = "the layer is built for one size"
     subject.skip_if_nothing(
         "; ".join(dict.fromkeys(subject.tally.left_out.values())) or "the mask has no axis of steps"
     )

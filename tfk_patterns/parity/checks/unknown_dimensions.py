@@ -14,7 +14,14 @@ from tfk_patterns.parity.errors import failure_of, is_said
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import Axis, free_axes, grown, skip_if_fixed, with_batch
+from tfk_patterns.parity.resizing import (
+    Axis,
+    free_axes,
+    grown,
+    has_fixed_size,
+    skip_if_fixed,
+    with_batch,
+)
 from tfk_patterns.parity.variants import trainings
 
 _HINT = (
@@ -82,7 +89,8 @@ def _traced(subject, layer, unknown, training, where):
         try:
             _trace(subject, layer, [axis], training)
         except Exception as error:
-            if not is_said(error):
+            longer = grown(subject.data, [axis])
+            if not is_said(error) and not has_fixed_size(subject, longer):
                 raise failure_of(
                     error,
                     f"it cannot be traced for an unknown size of axis {axis.number}, though it "
@@ -90,7 +98,7 @@ def _traced(subject, layer, unknown, training, where):
                     where,
                     _HINT,
                 ) from error
-            subject.tally.left_out[f"axis {axis.number}"] = "it must be known, as an error says"
+            subject.tally.left_out[f"axis {axis.number}"] = "the layer needs to know it"
         else:
             allowed.append(axis)
     return _trace(subject, layer, allowed, training), allowed
@@ -141,16 +149,18 @@ def _compare(subject, layer, traced, data, training, where):
         raise failure_of(error, "the traced layer cannot be called", where, _HINT) from error
     actual = observation.as_arrays(actual)
     reason = why_not_compared(subject, training)
-    if reason:
-        subject.tally.left_out[f"training={training}"] = f"values, but not shapes: {reason}"
-        expected, actual = _shapes(expected), _shapes(actual)
+    if reason or subject.is_random(training):
+        # Draws of one layer go on, and sizes may be drawn as well.
+        left = reason or "they are random"
+        subject.tally.left_out[f"training={training}"] = f"values and sizes of outputs: {left}"
+        expected, actual = _ranks(expected), _ranks(actual)
     for key in expected:
         subject.compare(expected[key], actual[key], where, key, _HINT)
 
 
-def _shapes(structure):
+def _ranks(structure):
     return {
-        key: {name: np.asarray(np.shape(leaf)) for name, leaf in named_leaves(part, key)}
+        key: {name: np.asarray(np.ndim(leaf)) for name, leaf in named_leaves(part, key)}
         for key, part in structure.items()
     }
 

@@ -3,9 +3,11 @@
 import tempfile
 from pathlib import Path
 
+from tfk_patterns import _keras
 from tfk_patterns.parity import saving
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.reference import equal_circumstances
 
 _HINT = (
     "A file of weights holds what each layer and sublayer saves, in the order in which it was "
@@ -23,11 +25,18 @@ def weights_file(subject):
     saved = saving.to_save(subject)
     if not saved.model.weights:
         subject.skip_if_nothing("the layer has no weights")
-    with tempfile.TemporaryDirectory() as folder:
+    with equal_circumstances(), tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "model.weights.h5"))
         with blamed("the weights cannot be saved", "save_weights", _HINT):
             saved.model.save_weights(path)
-        model = subject.functional(subject.reference.fresh())
+        model = _fresh_model(subject, saved)
         with blamed("the weights cannot be loaded into a fresh layer", "load_weights", _HINT):
             model.load_weights(path)
     saving.compare_models(subject, saved, model, "load_weights into a fresh layer", _HINT)
+
+
+def _fresh_model(subject, saved):
+    fresh = subject.reference.fresh()
+    if _keras.recurrent_states(saved.layer):
+        subject.reference.built(fresh)  # it can only be built for one batch size
+    return subject.functional(fresh)

@@ -6,10 +6,11 @@ from tfk_patterns.parity.checks.model.custom_layers import custom_layers
 from tfk_patterns.parity.checks.model.evaluate_predict import evaluate_predict
 from tfk_patterns.parity.checks.model.fit import fit
 from tfk_patterns.parity.checks.model.logs import compiled_metrics, logged_loss
-from tfk_patterns.parity.checks.model.losses import class_weight, extra_losses, sample_weight
+from tfk_patterns.parity.checks.model.losses import extra_losses
 from tfk_patterns.parity.checks.model.optimizing import gradient_clipping, loss_scaling
 from tfk_patterns.parity.checks.model.replicas import replicas
 from tfk_patterns.parity.checks.model.resume import resume
+from tfk_patterns.parity.checks.model.sample_weights import class_weight, sample_weight
 
 MODEL_CHECKS: tuple[Check, ...] = (
     custom_layers,

@@ -30,8 +30,6 @@ def loss_scaling(subject):
     scaled = [o for o in _keras.optimizers_of(subject.reference.model) if _keras.scales_loss(o)]
     if not scaled:
         raise Skip("no optimizer scales the loss: a model made under mixed_float16 has one")
-    if subject.random_ops.from_global:
-        raise Skip("two steps draw differently from TensorFlow's global random state")
     (one, other) = (_step_at(subject, scale) for scale in _SCALES)
     if one.targets and other.targets:
         ratio = one.targets[-1] / other.targets[-1] if other.targets[-1] else np.nan
@@ -68,10 +66,12 @@ def _step_at(subject, scale):
 
 @define_check(follows=("fit",), link="https://keras.io/api/optimizers/")
 def gradient_clipping(subject):
-    """No weight moves by a gradient beyond the `clipnorm` or `clipvalue` of its optimizer."""
+    """No weight moves by a gradient beyond the clipping of its optimizer or of the step itself."""
+    _check_clipped_by_hand(subject)
     optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(subject.reference.model)]
     if not any(_clipping(optimizer) for optimizer in optimizers):
-        raise Skip("no optimizer clips gradients")
+        subject.skip_if_nothing("no optimizer clips gradients")
+        return
     if len(optimizers) > 1:
         raise Skip("of several optimizers it is not known which moves what")
     (limits,) = map(_clipping, optimizers)
@@ -87,6 +87,23 @@ def gradient_clipping(subject):
         _check_limits(limits, step.updates)
         _check_all_went_through(moved, step.updates)
     subject.compare(0 * np.ones(1), 0 * np.ones(1), "one step", "excess")
+
+
+def _check_clipped_by_hand(subject):
+    """What a step clips reaches the optimizer clipped."""
+    for step in subject.steps:
+        for name, gradient in step.updates:
+            for before, after in step.clipped:
+                if np.array_equal(before, gradient) and not np.array_equal(before, after):
+                    raise Failure(
+                        f"the gradient of {name} reaches the optimizer as it was before the step "
+                        f"clipped it: {np.max(np.abs(before)):.7g} at most, clipped "
+                        f"{np.max(np.abs(after)):.7g}",
+                        "fit, run_eagerly=True",
+                        "Clip before `apply_gradients`, and hand it what the clipping returns.",
+                    )
+                if np.array_equal(after, gradient):
+                    subject.compare(after, gradient, "fit", name)
 
 
 def _clipping(optimizer) -> dict[str, float]:

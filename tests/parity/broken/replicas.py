@@ -1,0 +1,107 @@
+"""Training on two replicas that is not training on one device."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tests.parity.broken import broken
+
+
+class DividesByGlobalBatch(keras.layers.Layer):
+    """Divides its loss by the size of the global batch, though Keras averages over replicas."""
+
+    def call(self, inputs):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        samples = tf.cast(tf.shape(inputs)[0] * replicas, inputs.dtype)
+        penalties = tf.reduce_mean(tf.square(inputs), axis=[1, 2])
+        self.add_loss(tf.reduce_sum(penalties) / samples)
+        return tf.identity(inputs)
+
+
+class ScalesGradient(keras.layers.Layer):
+    """Makes up for a sum over the replicas that Keras has made up for already."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(name="scale", shape=(input_shape[-1],), initializer="ones")
+        self.built = True
+
+    def call(self, inputs):
+        scale = tf.convert_to_tensor(self.scale)
+        share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+        return inputs * (share * scale + tf.stop_gradient((1.0 - share) * scale))
+
+
+class MeanOfFirstReplica(keras.layers.Layer):
+    """Keeps a running mean of what the first replica sees."""
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(
+            name="mean", shape=(input_shape[-1],), initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        mean = tf.convert_to_tensor(self.mean)
+        if training:
+            self.mean.assign(0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=[0, 1]))
+        return inputs - mean
+
+
+class SamplesOfFirstReplica(keras.layers.Layer):
+    """Counts the samples of the first replica."""
+
+    def build(self, input_shape):
+        self.samples = self.add_weight(
+            name="samples", shape=(), initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if training:
+            self.samples.assign_add(tf.cast(tf.shape(inputs)[0], self.samples.dtype))
+        return tf.identity(inputs)
+
+
+class CountsReplicas(keras.layers.Layer):
+    """Adds up over the replicas how often it was called."""
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(
+            name="calls",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if training:
+            self.calls.assign_add(1.0)
+        return tf.identity(inputs)
+
+
+class ReducesInReplica(keras.layers.Layer):
+    """Asks the strategy for a mean over the replicas where only they themselves can find one."""
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(name="mean", shape=(), initializer="zeros", trainable=False)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if training:
+            strategy = tf.distribute.get_strategy()
+            mean = tf.reduce_mean(inputs)
+            self.mean.assign(strategy.reduce(tf.distribute.ReduceOp.MEAN, mean, axis=None))
+        return tf.identity(inputs)
+
+
+_CHECK = "replicas"
+
+BROKEN = [
+    broken(_CHECK, DividesByGlobalBatch, "logs['loss'] is"),
+    broken(_CHECK, ScalesGradient, "weights['scales_gradient/scale'] is"),
+    broken(_CHECK, MeanOfFirstReplica, "variables['mean_of_first_replica/mean'] is"),
+    broken(_CHECK, SamplesOfFirstReplica, "is 2 where one device gives 4"),
+    broken(_CHECK, CountsReplicas, "is 2 where one device gives 1", generations=(2,)),
+    broken(_CHECK, ReducesInReplica, "a training step under tf.distribute.MirroredStrategy raises"),
+]

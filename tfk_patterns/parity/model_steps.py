@@ -1,0 +1,51 @@
+"""One training step of a model with changes, for the checks that compare such steps."""
+
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.model_fitting import take_a_step
+from tfk_patterns.parity.model_subject import ModelSubject, trainable_values
+
+
+def one_step(subject: ModelSubject, scale: float = 1.0, **changes: Any) -> list[np.ndarray]:
+    """The trainable weights after one step on the first batch, and what was differentiated in it.
+
+    Args:
+        subject: The subject of the check.
+        scale: What the losses that layers add are multiplied by.
+        changes: What to put in the place of parts of the batch.
+    """
+    batch = {**subject.reference.batch, **changes}
+    losses = keras.layers.Layer.losses
+    scaled = property(lambda layer: [scale * loss for loss in losses.fget(layer)])
+
+    def run(recorder):
+        with mock.patch.object(keras.layers.Layer, "losses", scaled):
+            take_a_step(recorder.model, batch)
+        return trainable_values(recorder.model)
+
+    values, steps = subject.recorded(run)
+    return [*values, np.array(steps[0].targets if steps else [])]
+
+
+def scale_of_loss(subject: ModelSubject) -> float:
+    """What the loss is multiplied by before it is differentiated."""
+    optimizers = _keras.optimizers_of(subject.reference.model)
+    scales = [_keras.loss_scale(o) for o in optimizers if _keras.scales_loss(o)]
+    return scales[0] if scales else 1.0
+
+
+def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    """Whether two steps gave the same to the last bit."""
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def close(subject: ModelSubject, one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    """Whether two steps gave the same but for rounding."""
+    return len(one) == len(other) and all(
+        subject.difference(a, b).description is None for a, b in zip(one, other, strict=True)
+    )

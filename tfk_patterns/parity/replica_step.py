@@ -1,0 +1,92 @@
+"""One training step on a model that holds the layer of a case, on one device or on replicas."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.data import Data, tensors_of, unflatten
+from tfk_patterns.parity.observation import call_layer, values_by_name, without_number
+from tfk_patterns.parity.reference import equal_circumstances
+
+_LEARNING_RATE = 1.0  # one step only: so that what moves a weight is as large as it can be
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one training step gave.
+
+    Args:
+        logs: Log name to its value: the loss, and the layer's metrics.
+        weights: Name to value of the trainable variables of the layer.
+        state: Name to value of its other variables, metrics' left out.
+    """
+
+    logs: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    state: dict[str, np.ndarray]
+
+
+def step(subject, strategy, data: Data, training: bool) -> Step:
+    """Trains a fresh layer for one step of `fit`, in eager mode.
+
+    Args:
+        subject: The subject of the check.
+        strategy: The `tf.distribute.Strategy`.
+        data: The global batch.
+        training: The `training` argument of the layer's call; `False` turns randomness off.
+    """
+    with equal_circumstances():
+        with strategy.scope():
+            layer = subject.reference.built(subject.reference.fresh())
+            model = _MeanModel(layer, data, subject.case.fixed_kwargs, training)
+            # Before `fit`: Keras 3, to build it there, adds up replicas' inputs, booleans too.
+            model(tuple(tensors_of(data)), training=False)
+            subject.reference.restore(layer)
+            optimizer = keras.optimizers.SGD(learning_rate=_LEARNING_RATE)
+            model.compile(optimizer=optimizer, run_eagerly=True)
+        batches = tf.data.Dataset.from_tensors((tuple(tensors_of(data)),))
+        history = model.fit(batches, epochs=1, shuffle=False, verbose=0).history
+    trainable = {id(variable) for variable in layer.trainable_variables}
+    variables = _keras.state_variables(layer)
+    return Step(
+        logs={without_number(name): np.float32(values[0]) for name, values in history.items()},
+        weights=values_by_name([v for v in variables if id(v) in trainable]),
+        state=values_by_name([v for v in variables if id(v) not in trainable]),
+    )
+
+
+class _MeanModel(keras.Model):
+    """The layer, and a loss that is the mean over the samples of a weighted sum of its outputs."""
+
+    def __init__(self, layer, data, fixed_kwargs, layer_training):
+        super().__init__(name="parity_replicas")
+        self.layer = layer
+        self.fixed_kwargs = fixed_kwargs
+        self.layer_training = layer_training
+        self.unpack = functools.partial(unflatten, data)
+        # Keras 2 refuses to train a model without a weight; this one gets a gradient of zero.
+        self.unused = self.add_weight(name="unused", shape=(1,), initializer="zeros")
+
+    def call(self, tensors, training=None):
+        data = self.unpack(tensors)
+        training = self.layer_training if training else False
+        outputs = call_layer(self.layer, data, self.fixed_kwargs, training)
+        self.add_loss(mean_over_samples(outputs) + 0.0 * tf.reduce_sum(self.unused))
+        return outputs
+
+
+def mean_over_samples(outputs: Any) -> tf.Tensor:
+    """A loss of which that of a batch is the mean of those of its halves."""
+    total = tf.zeros((), tf.float32)
+    for number, tensor in enumerate(tf.nest.flatten(outputs), start=1):
+        if tf.is_tensor(tensor) and tensor.dtype.is_floating and tensor.shape.rank:
+            rows = tf.cast(tf.reshape(tensor, [tf.shape(tensor)[0], -1]), tf.float32)
+            place = tf.cast(tf.range(tf.shape(rows)[1]), tf.float32)
+            weights = tf.sin(1.7 * number + 12.9898 * place)
+            total += tf.reduce_mean(tf.reduce_sum(rows * weights, axis=1))
+    return total

@@ -77,5 +77,5 @@ def test_two_cases_of_one_name_are_refused():
 
 
 def test_a_case_alone_is_no_list():
-    with pytest.raises(TypeError, match=r"`cases` must be a list of LayerCase\. Received"):
+    with pytest.raises(TypeError, match=r"`cases` must be a list of cases\. Received"):
         parametrize_checks(LayerCase(keras.layers.ReLU, np.ones((2, 3))))

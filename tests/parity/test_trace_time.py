@@ -10,7 +10,6 @@ from tensorflow import keras
 
 from tests.parity.broken import INPUTS
 from tests.parity.broken.eager_only import ReadsValues
-from tests.parity.broken.wrapped_call import WrappedCounter
 from tfk_patterns import _keras
 from tfk_patterns.parity import LayerCase, check_layer
 
@@ -164,6 +163,38 @@ class HelpersTracedOnce(keras.layers.Layer):
         return self.doubled(self.scaled(inputs, bool(training)))
 
 
+class CountsInTheClass(keras.layers.Layer):
+    """All instances share the count."""
+
+    calls = 0
+
+    def call(self, inputs):
+        type(self).calls += 1
+        return inputs * (1.0 + 0.1 * (type(self).calls % 7))
+
+
+_CALLS = {"count": 0}
+
+
+class CountsInAGlobal(keras.layers.Layer):
+    """Keeps its count in the module."""
+
+    def call(self, inputs):
+        _CALLS["count"] += 1
+        return inputs * (1.0 + 0.01 * (_CALLS["count"] % 50))
+
+
+class WrappedCounter(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.calls = self.add_weight(name="calls", shape=(), initializer="zeros", trainable=False)
+
+    @tf.function
+    def call(self, inputs):
+        self.calls.assign_add(1.0)
+        return inputs * 2.0
+
+
 RIGHT = [
     *(CachesByShape, CachedHelper, CachesOutsideTheGraph, NumPyIsland, Generators, LooksUp),
     *(CountsInAWeight, FixedProjection, FlipsSome, MaskWithoutSeed, PureAndWrapped),
@@ -187,6 +218,20 @@ def test_right_layers_are_not_blamed(layer):
 def test_what_two_instances_do_differently_is_not_compared():
     found = results(MaskWithoutSeed)
     assert "two layers made alike differ" in found["outputs"].reason
+
+
+@pytest.mark.parametrize(
+    ("layer", "path"),
+    [
+        (CountsInTheClass, "`CountsInTheClass.calls` is"),
+        (CountsInAGlobal, "`tests.parity.test_trace_time._CALLS['count']` is"),
+    ],
+)
+def test_state_that_instances_share_is_no_randomness(layer, path):
+    found = results(layer)
+    failed = [name for name, result in found.items() if result.verdict == "failed"]
+    assert failed == ["python_state"]
+    assert found["python_state"].message.startswith(path)
 
 
 def test_the_line_that_cannot_be_traced_is_named():

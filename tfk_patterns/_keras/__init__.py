@@ -41,6 +41,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
 
 AUTOGRAPH: bool = _twin.AUTOGRAPH
 add_exact_weight = _twin.add_exact_weight
+believes_shapes_of = _twin.believes_shapes_of
 call_exported = _twin.call_exported
 check_generation_of = _twin.check_generation_of
 global_policy = _twin.global_policy
@@ -63,6 +64,7 @@ __all__ = [
     "add_exact_weight",
     "attach_mask",
     "attached_mask",
+    "believes_shapes_of",
     "bookkeeping",
     "call_exported",
     "check_generation_of",

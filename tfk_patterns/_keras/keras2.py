@@ -148,3 +148,8 @@ def holds_python_code(layer) -> bool:
 def call_exported(loaded, tensors: list):
     """The outputs of a loaded SavedModel of a functional model, in inference."""
     return loaded.serve(tensors[0] if len(tensors) == 1 else tensors)
+
+
+def believes_shapes_of(layer) -> bool:
+    """Whether Keras takes the shapes of outputs from a method of the layer: it runs `call`."""
+    return False

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import state_variables
+from tfk_patterns._keras.common import defines, state_variables
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
@@ -172,3 +172,9 @@ def holds_python_code(layer) -> bool:
 def call_exported(loaded, tensors: list):
     """The outputs of a loaded SavedModel of a functional model, in inference."""
     return loaded.serve(tensors)
+
+
+def believes_shapes_of(layer) -> bool:
+    """Whether Keras takes the shapes of outputs from a method of the layer, not from `call`."""
+    methods = ("compute_output_shape", "compute_output_spec")
+    return any(defines(layer, method) for method in methods)

@@ -13,6 +13,7 @@ from tfk_patterns.parity import reloading
 from tfk_patterns.parity.captured import is_of_a_library, own_classes
 from tfk_patterns.parity.errors import blamed, in_one_line
 from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.reference import equal_circumstances
 
 # Arguments of every layer: their values are compared, wherever the config has them.
 OF_EVERY_LAYER = {
@@ -86,7 +87,8 @@ def written(layer) -> dict[str, Any]:
 def rebuilt(layer, config: dict[str, Any]):
     """A new layer, not built, from a config."""
     config = json.loads(json.dumps(config))  # `from_config` may change what it is given
-    with keras.utils.custom_object_scope(reloading.custom_objects(layer)):
+    custom = keras.utils.custom_object_scope(reloading.custom_objects(layer))
+    with equal_circumstances(), custom:
         return type(layer).from_config(config)
 
 

@@ -42,12 +42,16 @@ def taken(data: Data, indices: Sequence[int]) -> Data:
     return tf.nest.map_structure(take, data)
 
 
-def rotated(data: Data, by: int) -> Data:
-    """The data with its samples moved on by some places, the last ones to the front."""
+def varied(data: Data, by: int) -> Data:
+    """The data with its samples moved on by some places, and the first in the place of the last.
+
+    Neither a sample nor a statistic of the batch is the same in every call.
+    """
     size = batch_size(data)
     if not size or not by % size:
         return data
-    return taken(data, [(place - by) % size for place in range(size)])
+    places = [(place - by) % size for place in range(size)]
+    return taken(data, [*places[:-1], places[0]])
 
 
 def with_floats(data: Data, function: Callable, parts: Sequence[str] = ("inputs",)) -> Data:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.data import Data, rotated, tensors_of, unflatten
+from tfk_patterns.parity.data import Data, tensors_of, unflatten, varied
 from tfk_patterns.parity.observation import (
     call_layer,
     named,
@@ -61,9 +62,9 @@ def fit(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bo
     record = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: step_losses.append(float(logs["loss"]))
     )
-    history = model.fit(
-        batches_of(data), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record]
-    )
+    # Other samples each step.
+    steps = batches_of(varied(data, by) for by in range(STEPS_PER_EPOCH))
+    history = model.fit(steps, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[record])
     return FitObservation(
         history={
             name: np.asarray(values, np.float32)
@@ -97,8 +98,8 @@ class LayerModel(keras.Model):
         return outputs
 
 
-def batches_of(data) -> tf.data.Dataset:
-    """One batch a step, with the samples in another order each, as flat tuples without `None`s."""
-    batches = [tuple(tensors_of(rotated(data, by))) for by in range(STEPS_PER_EPOCH)]
+def batches_of(steps: Iterable[Data]) -> tf.data.Dataset:
+    """One batch a step, as flat tuples without `None`s."""
+    batches = [tuple(tensors_of(data)) for data in steps]
     stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))
     return tf.data.Dataset.from_tensor_slices((stacked,))

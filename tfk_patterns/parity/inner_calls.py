@@ -58,7 +58,7 @@ def inner_calls(subject: Subject, layer, training: bool) -> list[InnerCall]:
 
 def misses_mask(subject: Subject, layer, call: InnerCall, training: bool) -> bool:
     """Whether no mask reaches an inner layer that would return something else with one."""
-    if call.has_mask:
+    if call.has_mask or subject.is_stateful:  # two calls of a stateful one differ anyway
         return False
     masks = [mask for mask in padding.input_masks(subject.data) if mask is not None]
     with contextlib.suppress(Exception):  # it may take no mask of that shape

@@ -12,6 +12,8 @@ from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import fitting, reloading
+from tfk_patterns.parity.data import Data, batch_size, taken
+from tfk_patterns.parity.holders import halved
 from tfk_patterns.parity.reference import equal_circumstances
 
 EPOCHS = 2
@@ -42,7 +44,7 @@ def passes(subject) -> tuple[list, list[Pass]]:
     metrics = _keras.metrics_of(layer)
     model = fitting.LayerModel(layer, subject.data, subject.case.fixed_kwargs, True)
     model.compile(optimizer=keras.optimizers.SGD(0.0), run_eagerly=True)
-    batches = fitting.batches_of(subject.data)
+    batches = fitting.batches_of(_steps(subject.data))
     made: list[Pass] = []
 
     def begin(label):
@@ -65,6 +67,14 @@ def passes(subject) -> tuple[list, list[Pass]]:
         made[epoch + 1].logs = {name: values[epoch] for name, values in history.items()}
     made[-1].logs = logs
     return metrics, made[1:]
+
+
+def _steps(data: Data) -> list[Data]:
+    """Two batches that no statistic is the same for: the second has some samples, smaller."""
+    samples = batch_size(data)
+    if not samples:
+        return [data, halved(data)]
+    return [data, halved(taken(data, [place // 2 for place in range(samples)]))]
 
 
 def results(metric, updates: list[tuple[tuple, dict]]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.data import Data, rotated
+from tfk_patterns.parity.data import Data, varied
 from tfk_patterns.parity.modes import RandomOps, random_ops, run_in
 from tfk_patterns.parity.python_state import PythonState, python_state
 
@@ -55,7 +55,7 @@ def observe(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training
     function = run_in(mode, functools.partial(_observed_call, layer, fixed_kwargs, training))
     calls, python = [], [python_state(layer)]
     for by in range(CALLS):
-        calls.append(as_arrays(function(rotated(data, by))))
+        calls.append(as_arrays(function(varied(data, by))))
         python.append(python_state(layer))
     return Observation(
         calls=tuple(calls),

@@ -68,8 +68,7 @@ def reacts_to_mask(subject: Subject, layer, training: bool) -> bool:
     """Whether outputs or losses are others when nothing is masked."""
     results = []
     for data in (subject.data, padding.all_valid(subject.data)):
-        subject.reference.restore(layer)
-        call = subject.call(layer, training=training, data=data)
+        call = subject.call(_ready(subject, layer, training), training=training, data=data)
         results.append(dict(named_leaves([call.outputs, call.losses], "results")))
     one, other = results
     return one.keys() != other.keys() or not all(
@@ -122,8 +121,10 @@ def _is_finite(found: dict[str, np.ndarray]) -> bool:
 
 
 def _ready(subject, layer, training):
-    """The layer in the reference state; a fresh one where generators cannot be put back."""
-    return subject.layer() if subject.is_random(training) else subject.reference.restore(layer)
+    """The layer in the reference state; a fresh one where it has more state than Keras lists."""
+    if subject.is_stateful or subject.is_random(training):
+        return subject.layer()
+    return subject.reference.restore(layer)
 
 
 def _called(subject, layer, data, training):

@@ -129,6 +129,8 @@ class _Walk:
             return
         if isinstance(thing, tf.Tensor | tf.__internal__.CompositeTensor):
             self._tensor(path, thing)
+        elif isinstance(thing, tf.TensorArray):
+            self._tensor(path, thing.flow)
         elif isinstance(thing, randomness.GENERATORS):
             self.found.generators[path] = randomness.state_of(thing)
         elif isinstance(thing, dict):

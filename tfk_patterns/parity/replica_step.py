@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.data import Data, tensors_of, unflatten
+from tfk_patterns.parity.data import Data, batch_size
 from tfk_patterns.parity.observation import call_layer, values_by_name, without_number
 from tfk_patterns.parity.reference import equal_circumstances
 
@@ -44,12 +44,12 @@ def step(subject, strategy, data: Data, training: bool) -> Step:
         with strategy.scope():
             layer = subject.reference.built(subject.reference.fresh())
             model = _MeanModel(layer, data, subject.case.fixed_kwargs, training)
-            # Before `fit`: Keras 3, to build it there, adds up replicas' inputs, booleans too.
-            model(tuple(tensors_of(data)), training=False)
+            samples = tf.range(batch_size(data))
+            model(samples, training=False)
             subject.reference.restore(layer)
             optimizer = keras.optimizers.SGD(learning_rate=_LEARNING_RATE)
             model.compile(optimizer=optimizer, run_eagerly=True)
-        batches = tf.data.Dataset.from_tensors((tuple(tensors_of(data)),))
+        batches = tf.data.Dataset.from_tensors((samples,))
         history = model.fit(batches, epochs=1, shuffle=False, verbose=0).history
     trainable = {id(variable) for variable in layer.trainable_variables}
     variables = _keras.state_variables(layer)
@@ -61,23 +61,34 @@ def step(subject, strategy, data: Data, training: bool) -> Step:
 
 
 class _MeanModel(keras.Model):
-    """The layer, and a loss that is the mean over the samples of a weighted sum of its outputs."""
+    """The layer, and a loss that is the mean over the samples of a weighted sum of its outputs.
+
+    It takes the places of samples in the batch, and not the samples: before it trains, Keras 3
+    adds up what the replicas are given, which neither masks nor strings can bear.
+    """
 
     def __init__(self, layer, data, fixed_kwargs, layer_training):
         super().__init__(name="parity_replicas")
+        _keras.keep_losses_per_replica(self)  # its own; what the layer adds is the layer's matter
         self.layer = layer
         self.fixed_kwargs = fixed_kwargs
         self.layer_training = layer_training
-        self.unpack = functools.partial(unflatten, data)
+        self.gather = functools.partial(_rows, data)
         # Keras 2 refuses to train a model without a weight; this one gets a gradient of zero.
         self.unused = self.add_weight(name="unused", shape=(1,), initializer="zeros")
 
-    def call(self, tensors, training=None):
-        data = self.unpack(tensors)
+    def call(self, places, training=None):
+        data = self.gather(places)
         training = self.layer_training if training else False
         outputs = call_layer(self.layer, data, self.fixed_kwargs, training)
         self.add_loss(mean_over_samples(outputs) + 0.0 * tf.reduce_sum(self.unused))
         return outputs
+
+
+def _rows(data: Data, places: tf.Tensor) -> Data:
+    return tf.nest.map_structure(
+        lambda leaf: None if leaf is None else tf.gather(leaf, places), data
+    )
 
 
 def mean_over_samples(outputs: Any) -> tf.Tensor:

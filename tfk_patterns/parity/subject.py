@@ -47,9 +47,11 @@ class Subject(BaseSubject):
         """A fresh layer, built, in the reference state."""
         return self.reference.make()
 
-    def call(self, layer, *, training: bool = False, data: Data | None = None) -> observation.Call:
+    def call(
+        self, layer, *, training: bool = False, data: Data | None = None, seed: int = 0
+    ) -> observation.Call:
         """Calls a layer in eager mode, on the data of the case if no other are given."""
-        with equal_circumstances():
+        with equal_circumstances(seed):
             return observation.call_once(
                 layer, self.data if data is None else data, self.case.fixed_kwargs, training
             )

@@ -87,9 +87,14 @@ class Variant:
         return observation.target_of(self.call(training, values))
 
     def results(self, training: bool, values: Values | None = None) -> dict[str, Any]:
-        """What a call gives: `outputs`, `losses`, and `variables` after it."""
+        """What a call gives: `outputs`, their `masks`, `losses`, and `variables` after it."""
         call = self.call(training, values)
-        return {"outputs": call.outputs, "losses": call.losses, "variables": self.state()}
+        return {
+            "outputs": call.outputs,
+            "masks": call.masks,
+            "losses": call.losses,
+            "variables": self.state(),
+        }
 
     def state(self) -> dict[str, np.ndarray]:
         """The float variables as the last call has left them, by name."""
@@ -120,9 +125,10 @@ def with_data(variant: Variant, data: Data) -> Variant:
 
 
 def under_policy(subject: Subject, policy: str) -> Variant:
-    """The layer made under a global dtype policy, and the data in its compute dtype.
+    """The layer made under a global dtype policy, and the data for it.
 
-    As what comes from layers upstream, all floats are in that dtype.
+    Inputs in float32 stay so under a mixed policy, as in `fit`: Keras casts them. It does not cast
+    all keyword arguments, which layers upstream give in the compute dtype.
 
     Args:
         subject: The subject.
@@ -169,10 +175,8 @@ def _under_policy(subject: Subject, policy: str) -> Variant:
         own = _keras.policy_name(layer)
         if own != policy:
             raise Skip(f"the case gives the layer a dtype of its own, {own}")
-        dtype = layer.compute_dtype
-        data = tf.nest.map_structure(
-            lambda leaf: tf.cast(leaf, dtype) if _has_floats(leaf) else leaf, subject.data
-        )
+        parts = ("inputs", "kwargs") if policy == "float64" else ("kwargs",)
+        data = {**subject.data, **{part: _cast(subject.data[part], layer) for part in parts}}
         try:
             subject.reference.built(layer, data)
         except Failure as failure:
@@ -249,5 +253,11 @@ def _is_float(leaf: Any) -> bool:
     return isinstance(leaf, tf.Tensor) and leaf.dtype.is_floating
 
 
-def _has_floats(leaf: Any) -> bool:
-    return leaf is not None and leaf.dtype.is_floating
+def _cast(structure: Any, layer) -> Any:
+    """The floats in a structure of tensors, ragged and sparse ones too, in a compute dtype."""
+
+    def cast(leaf):
+        is_float = leaf is not None and leaf.dtype.is_floating
+        return tf.cast(leaf, layer.compute_dtype) if is_float else leaf
+
+    return tf.nest.map_structure(cast, structure)

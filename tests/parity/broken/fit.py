@@ -50,7 +50,7 @@ class LateReset(_CountsSteps):
     def call(self, inputs, training=None):
         self.count(training)
         if training and self.trainable and hasattr(inputs, "numpy"):
-            self.steps.assign(tf.convert_to_tensor(self.steps) * (1.0 - self.late()))
+            self.steps.assign(tf.cast(self.steps, "float32") * (1.0 - self.late()))
         return inputs
 
 

@@ -25,6 +25,15 @@ class PythonDropPath(keras.layers.Layer):
         return inputs * random.uniform(0.5, 1.5) if training else inputs
 
 
+class RandomDepth(keras.layers.Layer):
+    """Skips its transformation now and then in training."""
+
+    def call(self, inputs, training=None):
+        if training and random.random() < 0.2:
+            return inputs
+        return inputs + tf.tanh(inputs)
+
+
 class OwnGenerator(keras.layers.Layer):
     """Masks with a NumPy generator of its own."""
 
@@ -73,8 +82,9 @@ class ConstantSeed(keras.layers.Layer):
 BROKEN = [
     broken("frozen_randomness", NumPyNoise, "`np.random` is drawn from in `call`"),
     broken("frozen_randomness", PythonDropPath, "`random` is drawn from in `call`"),
+    broken("frozen_randomness", RandomDepth, "`random` is drawn from in `call`"),
     broken("frozen_randomness", OwnGenerator, "`self.rng` is drawn from in `call`"),
     broken("frozen_randomness", CountedSeed, "a seed is a Python number that changes"),
-    broken("frozen_randomness", GeneratorWithoutSeed, "a generator without a seed is made"),
+    broken("frozen_randomness", GeneratorWithoutSeed, "`call` draws where no seed reaches"),
     broken("frozen_randomness", ConstantSeed, "the seed of a random operation is a constant"),
 ]

@@ -18,7 +18,8 @@ class MovesThoughFrozen(keras.layers.Layer):
     def call(self, inputs, training=None):
         if training:
             batch_mean = tf.reduce_mean(inputs, axis=(0, 1))
-            self.mean.assign(0.9 * tf.convert_to_tensor(self.mean) + 0.1 * batch_mean)
+            mean = 0.9 * tf.convert_to_tensor(self.mean) + 0.1 * batch_mean
+            self.mean.assign(tf.cast(mean, self.mean.dtype))
         return inputs - self.mean
 
 
@@ -80,11 +81,38 @@ class ShrinksItsWeight(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         if training:
-            self.scale.assign(0.99 * tf.convert_to_tensor(self.scale))
+            scale = 0.99 * tf.convert_to_tensor(self.scale)
+            self.scale.assign(tf.cast(scale, self.scale.dtype))
         return inputs * self.scale
 
 
+class FreezesOnlyItself(keras.layers.Layer):
+    """Defines `trainable` for itself, and not for the layer in it."""
+
+    def __init__(self, **kwargs):
+        self.learns = True
+        super().__init__(**kwargs)
+        self.normalize = keras.layers.BatchNormalization()
+
+    def build(self, input_shape):
+        self.normalize.build(input_shape)
+        self.built = True
+
+    @property
+    def trainable(self):
+        """Whether it learns."""
+        return self.learns
+
+    @trainable.setter
+    def trainable(self, value):
+        self.learns = value
+
+    def call(self, inputs, training=None):
+        return self.normalize(inputs, training=training)
+
+
 BROKEN = [
+    broken("frozen_state", FreezesOnlyItself, "moving_mean is"),
     broken("frozen_state", MovesThoughFrozen, "moves_though_frozen/mean is"),
     broken("frozen_state", WakesUpInBuild, "still has trainable weights: wakes_up_in_build/scale"),
     broken("frozen_state", ListsItsOwnWeights, "still has trainable weights"),

@@ -33,7 +33,8 @@ class AlwaysMovesItsMean(keras.layers.Layer):
         outputs = inputs - self.mean
         if self.trainable:
             batch_mean = tf.reduce_mean(inputs, axis=(0, 1))
-            self.mean.assign(0.99 * tf.convert_to_tensor(self.mean) + 0.01 * batch_mean)
+            mean = 0.99 * tf.convert_to_tensor(self.mean) + 0.01 * batch_mean
+            self.mean.assign(tf.cast(mean, self.mean.dtype))
         return outputs
 
 
@@ -64,7 +65,7 @@ class RemembersTheLargest(keras.layers.Layer):
     def call(self, inputs, training=None):
         if self.trainable:
             largest = tf.maximum(tf.convert_to_tensor(self.largest), tf.reduce_max(tf.abs(inputs)))
-            self.largest.assign(largest)
+            self.largest.assign(tf.cast(largest, self.largest.dtype))
         return inputs
 
 

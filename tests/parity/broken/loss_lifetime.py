@@ -65,7 +65,8 @@ class CountsInnerLossesAgain(keras.layers.Layer):
 
     def call(self, inputs):
         outputs = self.inner(inputs)
-        self.add_loss(tf.add_n(self.inner.losses))
+        for loss in self.inner.losses:
+            self.add_loss(loss)
         return outputs
 
 
@@ -92,7 +93,7 @@ class SumsTheLossesOfItsParts(keras.layers.Layer):
 
     def call(self, inputs):
         outputs = self.dense(inputs)
-        self.add_loss(sum(self.dense.losses))
+        self.add_loss(sum(tf.cast(loss, tf.float32) for loss in self.dense.losses))
         return outputs
 
     def compute_output_shape(self, input_shape):

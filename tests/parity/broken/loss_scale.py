@@ -47,7 +47,8 @@ class SampledCode(keras.layers.Layer):
         if not training:
             return inputs
         draws = tf.convert_to_tensor(self.draws)
-        noise = tf.random.stateless_normal(tf.shape(inputs), tf.stack([self.seed, draws]))
+        seed = tf.stack([self.seed, draws])
+        noise = tf.random.stateless_normal(tf.shape(inputs), seed, dtype=inputs.dtype)
         self.draws.assign_add(1)
         return inputs + noise
 
@@ -63,8 +64,8 @@ class SummedMaskedSteps(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
-        weights = tf.ones(tf.shape(inputs)[:2]) if mask is None else tf.cast(mask, tf.float32)
-        steps = tf.reduce_max(tf.reduce_sum(weights, axis=1))
+        weights = tf.ones_like(inputs[..., 0]) if mask is None else tf.cast(mask, inputs.dtype)
+        steps = tf.maximum(tf.reduce_max(tf.reduce_sum(weights, axis=1)), 1)
         energy = tf.reduce_sum(tf.square(inputs), axis=-1) * weights
         self.add_loss(tf.reduce_sum(energy) / steps)
         return inputs
@@ -75,7 +76,7 @@ class NormOfTheBatch(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         if training:
-            self.add_loss(0.1 * tf.norm(inputs))
+            self.add_loss(0.1 * tf.sqrt(tf.reduce_sum(tf.square(inputs)) + 1e-4))
         return inputs
 
 
@@ -84,7 +85,7 @@ class DividedTwice(keras.layers.Layer):
 
     def call(self, inputs):
         penalty = tf.reduce_mean(tf.square(inputs))
-        self.add_loss(penalty / tf.cast(tf.shape(inputs)[0], tf.float32))
+        self.add_loss(penalty / tf.cast(tf.shape(inputs)[0], penalty.dtype))
         return inputs
 
 

@@ -15,7 +15,7 @@ class ResetsItself(keras.layers.Layer):
 
     def call(self, inputs):
         self.norm.reset_state()
-        self.norm.update_state(inputs[0])
+        self.norm.update_state(tf.reduce_mean(tf.abs(inputs)))
         return inputs
 
 
@@ -47,7 +47,7 @@ class LargestSoFar(keras.metrics.Metric):
         self.batches = self.add_weight(name="batches", initializer="zeros")
 
     def update_state(self, values, sample_weight=None):
-        self.largest.assign_add(tf.reduce_max(values))
+        self.largest.assign_add(tf.cast(tf.reduce_max(values), self.largest.dtype))
         self.batches.assign_add(1.0)
 
     def result(self):

@@ -65,7 +65,8 @@ class StatisticsOfPadding(keras.layers.Layer):
     def call(self, inputs, training=None):
         old = tf.convert_to_tensor(self.mean)
         if training and self.trainable:
-            self.mean.assign(0.9 * old + 0.1 * tf.reduce_mean(inputs, axis=[0, 1]))
+            new = 0.9 * old + 0.1 * tf.reduce_mean(inputs, axis=[0, 1])
+            self.mean.assign(tf.cast(new, self.variable_dtype))
         return inputs - old
 
 

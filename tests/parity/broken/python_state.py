@@ -88,7 +88,7 @@ class RunningMean(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
-        if training:
+        if training and self.trainable:
             self.batches += 1
             batch_mean = tf.reduce_mean(inputs, axis=(0, 1))
             self.mean.assign(self.mean + (batch_mean - self.mean) / self.batches)
@@ -128,16 +128,6 @@ class HoldsACountingLayer(keras.layers.Layer):
         return self.inner(inputs) + 1.0
 
 
-class CountsInTheClass(keras.layers.Layer):
-    """All instances share the count."""
-
-    calls = 0
-
-    def call(self, inputs):
-        type(self).calls += 1
-        return inputs * (1.0 + 0.1 * (type(self).calls % 7))
-
-
 class RemembersShapes(keras.layers.Layer):
     """Logs what it has seen, in a bounded queue."""
 
@@ -159,17 +149,6 @@ class AlternatesFactors(keras.layers.Layer):
 
     def call(self, inputs):
         return inputs * next(self.factors)
-
-
-_CALLS = {"count": 0}
-
-
-class CountsInAGlobal(keras.layers.Layer):
-    """Keeps its count in the module."""
-
-    def call(self, inputs):
-        _CALLS["count"] += 1
-        return inputs * (1.0 + 0.01 * (_CALLS["count"] % 50))
 
 
 def _counted(function):
@@ -216,10 +195,8 @@ BROKEN = [
     broken("python_state", RunningMean, "`self.batches` is"),
     broken("python_state", HoldsASchedule, "`self.schedules['scale'][0].step` is 4"),
     broken("python_state", HoldsACountingLayer, "`self.inner.calls` is"),
-    broken("python_state", CountsInTheClass, "`CountsInTheClass.calls` is"),
     broken("python_state", RemembersShapes, "`self.seen` is"),
     broken("python_state", AlternatesFactors, "`self.factors` is"),
-    broken("python_state", CountsInAGlobal, "_CALLS['count']` is"),
     broken("python_state", CountsInAClosure, "calls (in the closure of _counted"),
     broken("python_state", MarksTheTrace, "`self.traces` is 0 after three eager calls"),
 ]

@@ -14,7 +14,8 @@ class AlwaysNoisy(keras.layers.Layer):
         self.stddev = stddev
 
     def call(self, inputs):
-        return inputs + tf.random.normal(tf.shape(inputs), stddev=self.stddev)
+        noise = tf.random.normal(tf.shape(inputs), stddev=self.stddev, dtype=inputs.dtype)
+        return inputs + noise
 
     def get_config(self):
         return {**super().get_config(), "stddev": self.stddev}
@@ -55,7 +56,8 @@ class SampledPenalty(keras.layers.Layer):
     def call(self, inputs):
         draws = tf.convert_to_tensor(self.draws)
         self.draws.assign_add(1)
-        weights = tf.random.stateless_uniform(tf.shape(inputs), tf.stack([self.seed, draws]))
+        seed = tf.stack([self.seed, draws])
+        weights = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=inputs.dtype)
         self.add_loss(tf.reduce_mean(weights * tf.square(inputs)))
         return inputs
 

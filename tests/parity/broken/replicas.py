@@ -41,7 +41,7 @@ class MeanOfFirstReplica(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         mean = tf.convert_to_tensor(self.mean)
-        if training:
+        if training and self.trainable:
             self.mean.assign(0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=[0, 1]))
         return inputs - mean
 
@@ -56,13 +56,15 @@ class SamplesOfFirstReplica(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
-        if training:
+        if training and self.trainable:
             self.samples.assign_add(tf.cast(tf.shape(inputs)[0], self.samples.dtype))
         return tf.identity(inputs)
 
 
-class CountsReplicas(keras.layers.Layer):
-    """Adds up over the replicas how often it was called."""
+class RaisesWhereReplicasWrite(keras.layers.Layer):
+    """Adds a number, which is no tensor of a replica, to a sum over the replicas."""
+
+    aggregation = tf.VariableAggregation.SUM
 
     def build(self, input_shape):
         self.calls = self.add_weight(
@@ -70,29 +72,20 @@ class CountsReplicas(keras.layers.Layer):
             shape=(),
             initializer="zeros",
             trainable=False,
-            aggregation=tf.VariableAggregation.SUM,
+            aggregation=self.aggregation,
         )
         self.built = True
 
     def call(self, inputs, training=None):
-        if training:
+        if training and self.trainable:
             self.calls.assign_add(1.0)
         return tf.identity(inputs)
 
 
-class ReducesInReplica(keras.layers.Layer):
-    """Asks the strategy for a mean over the replicas where only they themselves can find one."""
+class AddsUpReplicas(RaisesWhereReplicasWrite):
+    """Adds up over the replicas how often it was called."""
 
-    def build(self, input_shape):
-        self.mean = self.add_weight(name="mean", shape=(), initializer="zeros", trainable=False)
-        self.built = True
-
-    def call(self, inputs, training=None):
-        if training:
-            strategy = tf.distribute.get_strategy()
-            mean = tf.reduce_mean(inputs)
-            self.mean.assign(strategy.reduce(tf.distribute.ReduceOp.MEAN, mean, axis=None))
-        return tf.identity(inputs)
+    aggregation = "sum"
 
 
 _CHECK = "replicas"
@@ -102,6 +95,11 @@ BROKEN = [
     broken(_CHECK, ScalesGradient, "weights['scales_gradient/scale'] is"),
     broken(_CHECK, MeanOfFirstReplica, "variables['mean_of_first_replica/mean'] is"),
     broken(_CHECK, SamplesOfFirstReplica, "is 2 where one device gives 4"),
-    broken(_CHECK, CountsReplicas, "is 2 where one device gives 1", generations=(2,)),
-    broken(_CHECK, ReducesInReplica, "a training step under tf.distribute.MirroredStrategy raises"),
+    broken(
+        _CHECK,
+        RaisesWhereReplicasWrite,
+        "a training step under tf.distribute.MirroredStrategy raises: ValueError",
+        generations=(2,),
+    ),
+    broken(_CHECK, AddsUpReplicas, "calls'] is 2 where one device gives 1", generations=(3,)),
 ]

@@ -53,7 +53,24 @@ class NewLambda(keras.layers.Layer):
         return _activated(inputs, lambda x: tf.nn.relu(x) + 1.0)
 
 
+class PassesItsCount(keras.layers.Layer):
+    """Passes a Python number that is another one in each call."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.calls = 0
+
+    @tf.function
+    def scaled(self, inputs, count):
+        return inputs / float(count)
+
+    def call(self, inputs):
+        self.calls += 1
+        return self.scaled(inputs, self.calls)
+
+
 BROKEN = [
+    broken("retracing", PassesItsCount, "its argument `count` is "),
     broken("retracing", MakesAFunction, "a new tf.function is made, and traced, in each call"),
     broken("retracing", WrapsALambda, "a new tf.function is made, and traced, in each call"),
     broken("retracing", NewOptions, "its argument `options` is a new Python object"),

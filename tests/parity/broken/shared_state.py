@@ -23,7 +23,7 @@ class CachedProjection(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return self.projection(inputs)
+        return tf.cast(self.projection(inputs), self.compute_dtype)
 
 
 class ProjectionOfClass(keras.layers.Layer):
@@ -37,7 +37,7 @@ class ProjectionOfClass(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return self.projection(inputs)
+        return tf.cast(self.projection(inputs), self.compute_dtype)
 
 
 class MutableDefault(keras.layers.Layer):
@@ -114,8 +114,8 @@ class RunsFunctionsEagerly(keras.layers.Layer):
 _CHECK = "shared_state"
 
 BROKEN = [
-    broken(_CHECK, CachedProjection, "layer.projection is one and the same object"),
-    broken(_CHECK, ProjectionOfClass, "layer.projection is one and the same object"),
+    broken(_CHECK, CachedProjection, "is one and the same object in two layers"),
+    broken(_CHECK, ProjectionOfClass, "is one and the same object in two layers"),
     broken(_CHECK, MutableDefault, "making and calling another instance changes layer"),
     broken(_CHECK, CountsInstances, "changes CountsInstances.instances from"),
     broken(_CHECK, SeedsNumPy, "seeds NumPy's global random generator"),

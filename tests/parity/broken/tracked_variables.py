@@ -16,7 +16,7 @@ class VariableOfTensorFlow(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return inputs * self.scale
+        return inputs * tf.cast(self.scale, inputs.dtype)
 
 
 class _Heads:
@@ -38,7 +38,7 @@ class LayersInPlainObject(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return self.heads(inputs)
+        return tf.cast(self.heads(inputs), self.compute_dtype)
 
 
 class VariableInClosure(keras.layers.Layer):
@@ -48,7 +48,7 @@ class VariableInClosure(keras.layers.Layer):
         slope = tf.Variable(0.3, name="slope")
 
         def activation(inputs):
-            return tf.where(inputs > 0, inputs, slope * inputs)
+            return tf.where(inputs > 0, inputs, tf.cast(slope, inputs.dtype) * inputs)
 
         self.activation = activation
         self.built = True
@@ -65,7 +65,7 @@ class CounterInNamespace(keras.layers.Layer):
         self.state = types.SimpleNamespace(count=tf.Variable(0.0, trainable=False))
 
     def call(self, inputs, training=None):
-        if training:
+        if training and self.trainable:
             self.state.count.assign_add(1.0)
         return tf.identity(inputs)
 
@@ -107,7 +107,7 @@ _CHECK = "tracked_variables"
 
 BROKEN = [
     broken(_CHECK, VariableOfTensorFlow, "layer.scale is a variable of shape", generations=(3,)),
-    broken(_CHECK, LayersInPlainObject, "layer.heads.mean is a variable of shape"),
+    broken(_CHECK, LayersInPlainObject, "layer.heads.mean > "),
     broken(_CHECK, VariableInClosure, "(closure: slope) is a variable of shape"),
     broken(_CHECK, CounterInNamespace, "layer.state.count is a variable of shape"),
     broken(_CHECK, OffsetOfEachBatchSize, "a call on a batch twice as large", generations=(2,)),

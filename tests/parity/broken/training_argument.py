@@ -75,7 +75,8 @@ class MovesUnlessToldNot(keras.layers.Layer):
         outputs = inputs - self.mean
         if self.trainable and training is not False:
             batch_mean = tf.reduce_mean(inputs, axis=(0, 1))
-            self.mean.assign(0.9 * tf.convert_to_tensor(self.mean) + 0.1 * batch_mean)
+            mean = 0.9 * tf.convert_to_tensor(self.mean) + 0.1 * batch_mean
+            self.mean.assign(tf.cast(mean, self.mean.dtype))
         return outputs
 
 

@@ -15,21 +15,6 @@ class WrappedPenalty(keras.layers.Layer):
         return inputs * 2.0
 
 
-class WrappedCounter(keras.layers.Layer):
-    """Counts its calls in a weight, in a wrapped `call`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.calls = self.add_weight(
-            name="calls", shape=(), initializer="zeros", trainable=False, dtype="float32"
-        )
-
-    @tf.function
-    def call(self, inputs):
-        self.calls.assign_add(1.0)
-        return inputs * 2.0
-
-
 class WrappedMetric(keras.layers.Layer):
     """Updates its metric in a wrapped `call`."""
 
@@ -44,18 +29,26 @@ class WrappedMetric(keras.layers.Layer):
 
 
 class WrappedInTheConstructor(keras.layers.Layer):
-    """Wraps itself when it is made."""
+    """Wraps itself when it is made, for speed."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.total = self.add_weight(
-            name="total", shape=(), initializer="zeros", trainable=False, dtype="float32"
-        )
         self.call = tf.function(self.call)
 
     def call(self, inputs):
-        self.total.assign_add(tf.reduce_sum(inputs))
+        self.add_loss(0.1 * tf.reduce_mean(tf.abs(inputs)))
         return inputs
+
+
+class HoldsAWrappedLayer(keras.layers.Layer):
+    """The layer in it has the wrapped `call`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = WrappedMetric()
+
+    def call(self, inputs):
+        return self.inner(inputs) + 1.0
 
 
 class WrappedHelper(keras.layers.Layer):
@@ -75,8 +68,8 @@ class WrappedHelper(keras.layers.Layer):
 
 BROKEN = [
     broken("wrapped_call", WrappedPenalty, "`WrappedPenalty.call` is wrapped in tf.function"),
-    broken("wrapped_call", WrappedCounter, "variables", generations=(3,)),
-    broken("wrapped_call", WrappedMetric, "metrics['size']", generations=(3,)),
-    broken("wrapped_call", WrappedInTheConstructor, "variables", generations=(3,)),
+    broken("wrapped_call", WrappedMetric, "/count'] is 0 where", generations=(3,)),
+    broken("wrapped_call", WrappedInTheConstructor, "WrappedInTheConstructor.call` is wrapped"),
+    broken("wrapped_call", HoldsAWrappedLayer, "`WrappedMetric.call` is", generations=(3,)),
     broken("wrapped_call", WrappedHelper, "`WrappedHelper.penalise` is wrapped in tf.function"),
 ]

@@ -3,8 +3,10 @@
 from tfk_patterns.parity.check import Check
 from tfk_patterns.parity.checks.batch_independence import batch_independence
 from tfk_patterns.parity.checks.batch_sizes import batch_sizes
+from tfk_patterns.parity.checks.config import config
 from tfk_patterns.parity.checks.dtype_policy import dtype_policy
 from tfk_patterns.parity.checks.eager_only import eager_only
+from tfk_patterns.parity.checks.export import export
 from tfk_patterns.parity.checks.finite_differences import finite_differences
 from tfk_patterns.parity.checks.finite_values import finite_values
 from tfk_patterns.parity.checks.fit import fit
@@ -13,6 +15,7 @@ from tfk_patterns.parity.checks.frozen_state import frozen_state
 from tfk_patterns.parity.checks.fully_masked import fully_masked
 from tfk_patterns.parity.checks.gradients import gradients
 from tfk_patterns.parity.checks.inference_state import inference_state
+from tfk_patterns.parity.checks.keras_file import keras_file
 from tfk_patterns.parity.checks.leaked_tensors import leaked_tensors
 from tfk_patterns.parity.checks.loss_lifetime import loss_lifetime
 from tfk_patterns.parity.checks.loss_scale import loss_scale
@@ -30,11 +33,15 @@ from tfk_patterns.parity.checks.padding_content import padding_content
 from tfk_patterns.parity.checks.padding_length import padding_length
 from tfk_patterns.parity.checks.python_state import python_state
 from tfk_patterns.parity.checks.random_inference import random_inference
+from tfk_patterns.parity.checks.replicas import replicas
 from tfk_patterns.parity.checks.retracing import retracing
+from tfk_patterns.parity.checks.shared_state import shared_state
 from tfk_patterns.parity.checks.symbolic_shape import symbolic_shape
+from tfk_patterns.parity.checks.tracked_variables import tracked_variables
 from tfk_patterns.parity.checks.training_argument import training_argument
 from tfk_patterns.parity.checks.unknown_dimensions import unknown_dimensions
 from tfk_patterns.parity.checks.variables import variables
+from tfk_patterns.parity.checks.weights_file import weights_file
 from tfk_patterns.parity.checks.weights_learn import weights_learn
 from tfk_patterns.parity.checks.wrapped_call import wrapped_call
 
@@ -43,9 +50,12 @@ LAYER_CHECKS: tuple[Check, ...] = (
     wrapped_call,
     frozen_randomness,
     leaked_tensors,
-    python_state,
     retracing,
+    python_state,
     outputs,
+    shared_state,
+    tracked_variables,
+    config,
     batch_sizes,
     unknown_dimensions,
     symbolic_shape,
@@ -75,4 +85,8 @@ LAYER_CHECKS: tuple[Check, ...] = (
     loss_scale,
     loss_lifetime,
     fit,
+    weights_file,
+    keras_file,
+    export,
+    replicas,
 )

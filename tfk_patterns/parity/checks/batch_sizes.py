@@ -79,12 +79,10 @@ def _tensors(outputs):
 
 def _why_not_empty(error, innermost, layer):
     """Why it is not this layer's fault that it takes no empty batch, or `None` where it is."""
-    if _keras.is_keras_own(type(layer)):
-        return None
     if innermost and innermost[0] is not layer and _keras.is_keras_own(type(innermost[0])):
         name = type(innermost[0]).__name__
         return f"Keras' own {name} takes no empty batch ({in_one_line(error, 80)})"
-    if _NEEDS_SAMPLES.search(str(error)):
+    if _NEEDS_SAMPLES.search(str(error)) and not _keras.is_keras_own(type(layer)):
         return f"an operation takes no empty batch ({in_one_line(error, 120)})"
     return None
 

@@ -82,7 +82,8 @@ def _compare_behaviour(subject, layer, again) -> None:
     """Weights, outputs, masks and losses from one state."""
     source, where = "the layer itself", "a layer made from its config"
     with blamed("a layer made from the config cannot be called", "from_config", _CANNOT):
-        subject.call(again)
+        # What is drawn in `build` without a seed is in no config.
+        subject.call(again, seed=1)
     shapes = [
         [tuple(variable.shape) for variable in _keras.state_variables(one)]
         for one in (layer, again)
@@ -171,6 +172,12 @@ def _try_arguments_of_every_layer(layer, written: dict[str, Any]) -> None:
             break
     else:
         return
+    if "trainable" in kept and changed.trainable is not changes["trainable"]:
+        raise Failure(
+            f"a layer made with trainable={changes['trainable']} has trainable={changed.trainable}",
+            where="from_config: trainable",
+            hint="Hand the arguments that every layer has on: `super().__init__(**kwargs)`.",
+        )
     where = f"a layer made with {', '.join(f'{name}={changes[name]!r}' for name in sorted(kept))}"
     with blamed(f"{where} cannot be made again from its config", "from_config", _CANNOT):
         again = configs.rebuilt(changed, configs.written(changed))

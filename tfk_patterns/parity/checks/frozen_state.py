@@ -43,7 +43,8 @@ def frozen_state(subject):
     )
     late = "trainable=False, set after `build`"
     layer.trainable = False
-    _require_frozen(subject, layer, late)
+    _require_no_weights(layer, late)
+    _require_still(subject, layer, late)
     layer.trainable = True
     back = _by_id(layer.trainable_weights)
     _require_same(learned, back, late, may_come=asleep)
@@ -54,20 +55,25 @@ def frozen_state(subject):
         return
     other.trainable = False
     subject.reference.built(other)
-    _require_frozen(subject, other, early)
+    _require_no_weights(other, early)
+    if any(part.trainable for part in _keras.sublayers(other)):
+        reason = "Keras does not freeze layers that are made in `build` later"
+        subject.tally.left_out[f"state, {early}"] = reason
+    else:
+        _require_still(subject, other, early)
     other.trainable = True
     _require_same(_by_name(back), _by_name(_by_id(other.trainable_weights)), early)
 
 
-def _require_frozen(subject, layer, where):
+def _require_no_weights(layer, where):
     weights = list(values_by_name(layer.trainable_weights))
     if weights:
         text = f"the layer still has trainable weights: {', '.join(weights)}"
         raise Failure(text, where, _WEIGHTS)
-    if any(part.trainable for part in _keras.sublayers(layer)):
-        reason = "Keras does not freeze layers that are made in `build` later"
-        subject.tally.left_out[f"state, {where}"] = reason
-        return
+
+
+def _require_still(subject, layer, where):
+    """Fails where float state of the layer moves in training."""
     variables = _keras.state_variables(layer)
     before = values_by_name(variables)
     for _ in range(_STEPS):

@@ -13,7 +13,7 @@ _COUNTED_IN_GRAPH = ("one call", "two calls", "three calls")
 
 
 @define_check(
-    follows=("eager_only", "wrapped_call", "frozen_randomness"),
+    follows=("eager_only", "wrapped_call", "frozen_randomness", "retracing"),
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
     fast=True,
 )

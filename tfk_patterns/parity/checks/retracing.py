@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfk_patterns.parity import observation
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.data import rotated
+from tfk_patterns.parity.data import varied
 from tfk_patterns.parity.errors import line_of_frame
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.python_state import python_state
@@ -29,7 +29,7 @@ _HINT_MADE = (
 
 
 @define_check(
-    follows=("eager_only", "wrapped_call", "python_state", "frozen_randomness"),
+    follows=("eager_only", "wrapped_call", "frozen_randomness"),
     link="https://www.tensorflow.org/guide/function#controlling_retracing",
     fast=True,
 )
@@ -68,7 +68,7 @@ def _check(subject, layer, training, made):
 
 
 def _call(subject, layer, number, training):
-    data = rotated(subject.data, number)
+    data = varied(subject.data, number)
     observation.call_layer(layer, data, subject.case.fixed_kwargs, training)
 
 
@@ -87,8 +87,12 @@ def _cause(function) -> str:
         if earlier.get(name) != value:
             if "eakref" in value:
                 return f": its argument `{name}` is a new Python object in each call"
-            return f": its argument `{name}` is {earlier.get(name)}, then {value}"
+            return f": its argument `{name}` is {_plain(earlier.get(name))}, then {_plain(value)}"
     return ""
+
+
+def _plain(value: str | None) -> str:
+    return re.sub(r"Literal\[(.*?)\]", r"\1", str(value))
 
 
 def _parameters(signature: str) -> dict[str, str]:

@@ -32,7 +32,9 @@ def symbolic_shape(subject):
 
 
 def _compare_at(subject, layer, data, real, which):
-    _compare(subject, layer, data, real, f"functional model, {which} inputs")
+    # Where Keras runs `call` for the shapes, one size will do.
+    if data is subject.data or _keras.believes_shapes_of(layer):
+        _compare(subject, layer, data, real, f"functional model, {which} inputs")
     if symbolic.defines_shape(subject):
         _compare_computed(subject, data, real, f"compute_output_shape, {which} inputs")
 

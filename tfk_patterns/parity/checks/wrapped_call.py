@@ -28,15 +28,16 @@ def wrapped_call(subject):
     if not names:
         raise Skip("no method of the layer is wrapped in tf.function")
     listed = " and ".join(names)
-    plain = _results(subject, _unwrapped(_restored(subject, subject.reference.fresh())))
-    again = _results(subject, _unwrapped(_restored(subject, subject.reference.fresh())))
-    for situation, built in (("", _restored), (", first called in a functional model", _modelled)):
-        where = f"eager calls{situation}"
+    for situation, built in (("", _restored), (" after a functional model", _modelled)):
+        where = f"the layer called eagerly{situation}"
         try:
-            wrapped = _results(subject, built(subject, subject.reference.fresh()))
+            layers = [built(subject, subject.reference.fresh()) for _ in range(3)]
         except Skip as skip:
             subject.tally.left_out[where] = skip.reason
             continue
+        plain, again = (_results(subject, _unwrapped(layer)) for layer in layers[:2])
+        try:
+            wrapped = _results(subject, layers[2])
         except Exception as error:
             raise failure_of(
                 error, f"{listed} is wrapped in tf.function, and fails", where, _HINT

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.parity.python_state import python_state, text_of
+from tfk_patterns.parity.plain_values import text_of
+from tfk_patterns.parity.python_state import python_state
 
 
 class Colour(enum.Enum):

@@ -7,7 +7,10 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-LIBRARIES = {*sys.stdlib_module_names, "numpy", "tensorflow", "keras", "tf_keras"}
+from tensorflow import keras
+
+_KERAS = keras.layers.Layer.__module__.split(".")[0]
+LIBRARIES = {*sys.stdlib_module_names, "numpy", "tensorflow", _KERAS}
 """The first part of the names of modules whose code is not looked into."""
 
 

@@ -100,6 +100,5 @@ class LayerModel(keras.Model):
 
 def batches_of(steps: Iterable[Data]) -> tf.data.Dataset:
     """One batch a step, as flat tuples without `None`s."""
-    batches = [tuple(tensors_of(data)) for data in steps]
-    stacked = tuple(tf.stack(leaves) for leaves in zip(*batches, strict=True))
-    return tf.data.Dataset.from_tensor_slices((stacked,))
+    batches = [tf.data.Dataset.from_tensors((tuple(tensors_of(data)),)) for data in steps]
+    return functools.reduce(tf.data.Dataset.concatenate, batches)

@@ -2,35 +2,23 @@
 
 import collections
 import dataclasses
-import datetime
-import decimal
-import enum
-import fractions
 import functools
 import itertools
 import operator
-import pathlib
 import types
 import warnings
-import zlib
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import captured, randomness
 from tfk_patterns.parity.captured import is_of_a_library, own_classes
+from tfk_patterns.parity.plain_values import MOST_ENTRIES, text_of
 
-_MOST_THINGS, _MOST_ENTRIES, _MOST_ELEMENTS = 20_000, 1_000, 100_000
+_MOST_THINGS = 20_000
 
-_PLAIN = (
-    *(type(None), bool, int, float, complex, str, bytes, bytearray, range, slice),
-    *(enum.Enum, decimal.Decimal, fractions.Fraction, pathlib.PurePath),
-    *(datetime.date, datetime.time, datetime.timedelta),
-    *(np.generic, np.dtype, tf.DType, tf.TensorShape),
-)
 _KERAS_OBJECTS = (
     keras.layers.Layer,
     keras.metrics.Metric,
@@ -77,29 +65,6 @@ def python_state(layer) -> PythonState:
     return walk.found
 
 
-def text_of(value: Any, depth: int = 5) -> str | None:
-    """A plain value, or a list, tuple or set of such, as text; `None` for anything else."""
-    if not depth:  # so deep a list may hold itself
-        return None
-    if isinstance(value, np.generic) and value.dtype != object:
-        return repr(value.item())
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        if value.size <= 100:
-            return f"array({value.tolist()})"
-        sample = value.flat[:: 1 + value.size // _MOST_ELEMENTS]
-        return f"an array of shape {value.shape}, checksum {zlib.crc32(sample.tobytes()):08x}"
-    if isinstance(value, list | tuple | set | frozenset | collections.deque):
-        texts = [text_of(item, depth - 1) for item in itertools.islice(value, _MOST_ENTRIES)]
-        if None in texts:
-            return None
-        unordered = isinstance(value, set | frozenset)
-        more = f" of {len(value)}" if len(value) > _MOST_ENTRIES else ""
-        return f"[{', '.join(sorted(texts) if unordered else texts)}]{more}"
-    return None
-
-
 class _Walk:
     """A search, the nearest things first, so that they get the shortest path."""
 
@@ -134,10 +99,10 @@ class _Walk:
         elif isinstance(thing, randomness.GENERATORS):
             self.found.generators[path] = randomness.state_of(thing)
         elif isinstance(thing, dict):
-            for key, value in list(thing.items())[:_MOST_ENTRIES]:
+            for key, value in list(thing.items())[:MOST_ENTRIES]:
                 self.visit(f"{path}[{text_of(key) or type(key).__name__}]", value)
         elif isinstance(thing, list | tuple | collections.deque):
-            for place, value in enumerate(itertools.islice(thing, _MOST_ENTRIES)):
+            for place, value in enumerate(itertools.islice(thing, MOST_ENTRIES)):
                 self.visit(f"{path}[{place}]", value)
                 if isinstance(value, tf.Tensor):
                     self.found.tensors.add(path)

@@ -9,17 +9,18 @@ from typing import Any
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.reference import equal_circumstances
 
 
 def from_config(layer, **changes):
     """A new layer, not built, from the config of a layer and changes to it."""
-    with keras.utils.custom_object_scope(custom_objects(layer)):
+    with equal_circumstances(), keras.utils.custom_object_scope(custom_objects(layer)):
         return type(layer).from_config({**layer.get_config(), **changes})
 
 
 def from_keras_file(model, custom: dict[str, Any]):
     """The model, saved to a `.keras` file and loaded again."""
-    with tempfile.TemporaryDirectory() as folder:
+    with equal_circumstances(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
         return keras.models.load_model(path, custom_objects=custom)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import observation
+from tfk_patterns.parity import dtype_errors, observation
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import Data
-from tfk_patterns.parity.errors import failure_of, in_one_line
+from tfk_patterns.parity.errors import in_one_line
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject
@@ -107,7 +106,7 @@ class Variant:
         with contextlib.ExitStack() as stack:
             if self.policy:
                 stack.enter_context(_keras.global_policy(self.policy))
-                stack.enter_context(of_policy(self.policy, f"training={training}"))
+                stack.enter_context(dtype_errors.of_policy(self.policy, f"training={training}"))
             self.subject.reference.restore(self.layer)
             for name in values.keys() & self.weights.keys():
                 self.weights[name].assign(values[name])
@@ -171,7 +170,7 @@ def _under_policy(subject: Subject, policy: str) -> Variant:
             error = failure.__cause__
             if isinstance(error, ValueError | NotImplementedError):
                 raise Skip(f"it cannot be made under {policy} ({in_one_line(error)})") from failure
-            raise explained(error, policy, "constructor") from error
+            raise dtype_errors.explained(error, policy, "constructor") from error
         own = _keras.policy_name(layer)
         if own != policy:
             raise Skip(f"the case gives the layer a dtype of its own, {own}")
@@ -180,40 +179,8 @@ def _under_policy(subject: Subject, policy: str) -> Variant:
         try:
             subject.reference.built(layer, data)
         except Failure as failure:
-            raise explained(failure.__cause__, policy, "training=False") from failure
+            raise dtype_errors.explained(failure.__cause__, policy, "training=False") from failure
         return Variant(subject, subject.reference.restore(layer), data, policy)
-
-
-@contextlib.contextmanager
-def of_policy(policy: str, where: str) -> Iterator:
-    """Makes of an error a `Failure` of `dtype_policy`, or a `Skip` where TensorFlow is at fault."""
-    try:
-        yield
-    except (Failure, Skip):
-        raise
-    except Exception as error:
-        raise explained(error, policy, where) from error
-
-
-def explained(error: Exception, policy: str, where: str) -> Exception:
-    """What an error says of a layer under a policy: a `Failure`, or a `Skip`."""
-    if _NO_KERNEL.search(str(error)):
-        text = in_one_line(error, 160)
-        return Skip(f"TensorFlow lacks an operation that it uses in that dtype ({text})")
-    return failure_of(
-        error,
-        f"the layer cannot be called under the dtype policy {policy}",
-        f"{policy}, {where}",
-        "Everything that meets the inputs in `call` must be in `self.compute_dtype`: constants, "
-        "masks and random numbers take `dtype=x.dtype`, and `tf.cast(..., x.dtype)` the rest.",
-        check="dtype_policy",
-    )
-
-
-_NO_KERNEL = re.compile(
-    r"No OpKernel was registered|Could not find (valid )?device|list of allowed values"
-    r"|requires tf\.float32 or|Invalid input type\. Expected `float"
-)
 
 
 def _trainings(subject: Subject) -> tuple[bool, ...]:

@@ -90,7 +90,7 @@ class FreezesOnlyItself(keras.layers.Layer):
     """Defines `trainable` for itself, and not for the layer in it."""
 
     def __init__(self, **kwargs):
-        self.learns = True
+        self.learns = kwargs.get("trainable", True)
         super().__init__(**kwargs)
         self.normalize = keras.layers.BatchNormalization()
 

@@ -26,20 +26,6 @@ class CachedProjection(keras.layers.Layer):
         return tf.cast(self.projection(inputs), self.compute_dtype)
 
 
-class ProjectionOfClass(keras.layers.Layer):
-    """Makes its sublayer in the body of the class."""
-
-    projection = keras.layers.Dense(3, kernel_initializer="identity")
-
-    def build(self, input_shape):
-        if not self.projection.built:
-            self.projection.build(input_shape)
-        self.built = True
-
-    def call(self, inputs):
-        return tf.cast(self.projection(inputs), self.compute_dtype)
-
-
 class MutableDefault(keras.layers.Layer):
     """Collects the names of its instances in a default argument."""
 
@@ -115,7 +101,6 @@ _CHECK = "shared_state"
 
 BROKEN = [
     broken(_CHECK, CachedProjection, "is one and the same object in two layers"),
-    broken(_CHECK, ProjectionOfClass, "is one and the same object in two layers"),
     broken(_CHECK, MutableDefault, "making and calling another instance changes layer"),
     broken(_CHECK, CountsInstances, "changes CountsInstances.instances from"),
     broken(_CHECK, SeedsNumPy, "seeds NumPy's global random generator"),

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import lost_digits, observation, reloading, variants
+from tfk_patterns.parity import dtype_errors, lost_digits, observation, reloading, variants
+from tfk_patterns.parity import numeric_gradient as numeric
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import in_one_line
@@ -73,6 +74,8 @@ def _judge_dtypes(variant, training: bool, usual: Any, where: str) -> None:
         exact = np.array_equal(leaf, np.round(leaf.astype("float64")))
         if str(leaf.dtype) in allowed or by_intent or exact:
             continue
+        if _is_constant(variant, training, name, leaf):
+            continue
         if wanted == "float64" and lost_digits.is_forced(variant, training):
             variant.subject.tally.left_out[name] = "it uses an operation that has no float64"
             continue
@@ -81,6 +84,13 @@ def _judge_dtypes(variant, training: bool, usual: Any, where: str) -> None:
             where=f"{where}, training={training}: {name}",
             hint=_OUTPUT_HINT,
         )
+
+
+def _is_constant(variant, training: bool, name: str, leaf: np.ndarray) -> bool:
+    """Whether an output is the same wherever the inputs and weights are, as a setting is."""
+    by = numeric.direction(variant.values, seed=5)
+    elsewhere = variant.call(training, numeric.moved(variant.values, by, 0.1)).outputs
+    return np.array_equal(leaf, variants.float_leaves(elsewhere, "outputs")[name])
 
 
 def _judge_weights(variant) -> None:
@@ -138,7 +148,7 @@ def _judge_config(subject, made, variant, usual: Any) -> None:
         layer = subject.reference.restore(subject.reference.built(layer, variant.data))
     except Exception as error:
         if isinstance(error, Failure) and _DTYPES_CLASH.search(str(error.__cause__)):
-            raise variants.explained(error.__cause__, variant.policy, where) from error
+            raise dtype_errors.explained(error.__cause__, variant.policy, where) from error
         subject.tally.left_out[where] = f"it cannot be rebuilt so ({in_one_line(error, 100)})"
         return
     if _keras.policy_name(layer) != variant.policy:

@@ -12,6 +12,7 @@ from tfk_patterns.parity.outcome import Failure, Skip
 
 # Policy to what its results may be off, relative to the largest value.
 _TOLERANCES = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1}
+_OWN = "the case's own values"
 _OVERFLOW_HINT = (
     "Float16 ends at 65504, and below 6e-8 is zero: 1e-9 or 1e-12 as an epsilon, -1e9 as a mask, "
     "squares and sums do not fit it. Compute such a part in float32, and cast the result to the "
@@ -30,8 +31,8 @@ _ROUNDING_HINT = (
 def low_precision(subject):
     """Under mixed_float16 and mixed_bfloat16 the results are near float32's, and as finite.
 
-    On the case's own values, in float16 on larger ones and on zeros too. Both get the inputs and
-    weights as half precision holds them.
+    Near: on the case's own values. As finite: in float16 on larger ones and on zeros too. Both get
+    the inputs and weights as half precision holds them.
     """
     made = variants.as_made(subject)
     if subject.compute_dtype != "float32":
@@ -52,12 +53,11 @@ def low_precision(subject):
 
 
 def _values(made: variants.Variant, policy: str) -> dict[str, dict[str, Any]]:
-    kinds = {"the case's own values": {}}
+    kinds = {_OWN: {}}
     if policy == "mixed_float16":
         kinds["values up to 32"] = special_values.scaled(made.inputs, 32.0)
         kinds["zeros"] = special_values.zeros(made.inputs)
-    own = next(iter(kinds))
-    return {kind: {**made.values, **at} for kind, at in kinds.items() if at or kind == own}
+    return {kind: {**made.values, **at} for kind, at in kinds.items() if at or kind == _OWN}
 
 
 def _rounded(values: variants.Values, variant: variants.Variant) -> dict[str, np.ndarray]:
@@ -79,11 +79,13 @@ def _compare(made, variant, training: bool, kind: str, values, tolerance: float)
                 continue
             wide, actual = wanted.astype("float64"), found[name].astype("float64")
             comparable = np.abs(wide) < 0.5 * float(tf.as_dtype(found[name].dtype).max)
+            if kind != _OWN and not comparable.all():
+                continue  # one place beyond the dtype, and sums beyond it may hide in others
             comparable &= places.get(name, True)
             wrong = comparable & ~np.isfinite(actual)
             if wrong.any():
                 raise _failure(name, wide, actual, wrong, where, _OVERFLOW_HINT)
-            if draws or not comparable.any():
+            if draws or kind != _OWN or not comparable.any():
                 subject.tally.compared += 1
                 continue
             errors = np.where(comparable, np.abs(actual - np.where(comparable, wide, 0.0)), 0.0)
@@ -115,7 +117,7 @@ def _conditioning(made, training, values, part, name, tolerance) -> float:
     generator = np.random.default_rng(0)
     base = variants.float_leaves(made.results(training, values)[part], part)[name]
     largest = 0.0
-    for _ in range(3):
+    for _ in range(8):
         moved = {
             key: (value * (1 + tolerance / 20 * generator.uniform(-1, 1, value.shape))).astype(
                 value.dtype

@@ -8,7 +8,7 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity.data import Data, tensors_of, unflatten
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.outcome import Skip
+from tfk_patterns.parity.outcome import Failure, Skip
 
 
 @_keras.register
@@ -79,8 +79,14 @@ def symbolic_call(layer, data: Data, fixed_kwargs: dict[str, Any], sizes: Any = 
             arguments,
             symbolic["mask"],
         )
-    with _blamed():
-        return inputs, layer(arguments, **symbolic["kwargs"], **fixed_kwargs)
+    try:
+        with _blamed():
+            return inputs, layer(arguments, **symbolic["kwargs"], **fixed_kwargs)
+    except Failure as failure:
+        if any(isinstance(leaf, tf.RaggedTensor) for leaf in tensors_of(data)):
+            # Keras 3 hands it a dense symbolic tensor instead, which has no row lengths.
+            raise Skip(f"with ragged inputs {failure.message}") from failure
+        raise
 
 
 def _blamed():

@@ -6,27 +6,12 @@ from tensorflow import keras
 from tests.parity.broken import broken
 
 
-class MeanByStaticLength(keras.layers.Layer):
-    """Divides by a number of steps that is None where it is unknown."""
-
-    def call(self, inputs):
-        return tf.reduce_sum(inputs, axis=1) / inputs.shape[1]
-
-
 class ReshapedByBatchSize(keras.layers.Layer):
     """Merges steps and features of a number of samples that it asks the shape for."""
 
     def call(self, inputs):
         batch, steps, features = inputs.shape
         return tf.reshape(inputs, (batch, steps * features))
-
-
-class PositionsByRange(keras.layers.Layer):
-    """Adds the place of each step, counted by Python."""
-
-    def call(self, inputs):
-        places = [0.1 * place for place in range(inputs.shape[1])]
-        return inputs + tf.reshape(tf.constant(places, inputs.dtype), (1, -1, 1))
 
 
 class TokenInFront(keras.layers.Layer):
@@ -60,9 +45,7 @@ class DoubledStepsByShape(keras.layers.Layer):
 
 
 BROKEN = [
-    broken("unknown_dimensions", MeanByStaticLength, "unknown size of axis 1"),
     broken("unknown_dimensions", ReshapedByBatchSize, "unknown batch size"),
-    broken("unknown_dimensions", PositionsByRange, "unknown size of axis 1"),
     broken("unknown_dimensions", TokenInFront, "unknown batch size"),
     broken("unknown_dimensions", LengthOrFive, "where eager mode gives"),
     broken("unknown_dimensions", DoubledStepsByShape, "`compute_output_shape` cannot be called"),

@@ -32,7 +32,7 @@ _CONVOLUTION = "TensorFlow's convolutions give an empty batch the shape of their
 
 
 @define_check(
-    follows=("python_state", "leaked_tensors"),
+    follows=("python_state", "leaked_tensors", "wrapped_call"),
     link="https://www.tensorflow.org/guide/tensor#about_shapes",
     fast=True,
 )

@@ -30,7 +30,7 @@ _OTHER_OBJECTS = {
 
 
 @define_check(
-    follows=("tracked_variables", "shared_state"),
+    follows=("tracked_variables", "shared_state", "wrapped_call"),
     link="https://keras.io/guides/serialization_and_saving/#custom-objects",
     fast=True,
 )

@@ -23,7 +23,7 @@ _HINT = (
 
 
 @define_check(
-    follows=saving.FOLLOWS,
+    follows=(*saving.FOLLOWS, "training_argument"),
     link="https://www.tensorflow.org/guide/saved_model",
 )
 def export(subject):

@@ -76,11 +76,38 @@ def loss_lifetime(subject):
         if not comparable:
             subject.tally.left_out[f"training={training}"] = "the values of random losses"
         _compare(subject, expected, own, comparable, f"{where}, called before", _STALE)
+        if comparable:
+            _check_not_accumulated(subject, training, expected)
         _check_models(subject, training, expected, comparable)
         _check_called_twice(subject, training, expected, comparable)
         _check_reloaded(subject, training, expected, comparable)
     if not any_losses:
         raise Skip("the layer adds no losses")
+
+
+def _check_not_accumulated(subject, training, expected):
+    """The loss of a second call, on other data, is not the sum of both calls' own."""
+    smaller = halved(subject.data)
+    layer = subject.layer()
+    alone = np.sort(
+        [number(x) for x in subject.call(layer, training=training, data=smaller).losses]
+    )
+    subject.reference.restore(layer)
+    subject.call(layer, training=training)
+    after = np.sort(
+        [number(x) for x in subject.call(layer, training=training, data=smaller).losses]
+    )
+    if not alone.shape == after.shape == expected.shape:
+        return
+    for one, other, total in zip(expected, alone, after, strict=True):
+        if np.isclose(total, one + other, rtol=1e-5) and not np.isclose(one, 0.0):
+            raise Failure(
+                f"the loss of a second call is {total:.7g}, the sum of what both calls have alone: "
+                f"{one:.7g} and {other:.7g}",
+                f"eager, training={training}",
+                "Add this call's loss only: what is kept in a variable from call to call must not "
+                "be part of what `add_loss` is given.",
+            )
 
 
 def _check_models(subject, training, expected, comparable):

@@ -25,7 +25,7 @@ _ROUNDING_HINT = (
 
 
 @define_check(
-    follows=("outputs", "dtype_policy", "finite_values"),
+    follows=("outputs", "dtype_policy", "finite_values", "python_state"),
     link="https://www.tensorflow.org/guide/mixed_precision",
 )
 def low_precision(subject):

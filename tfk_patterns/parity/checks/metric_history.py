@@ -47,7 +47,8 @@ def metric_history(subject):
             subject.tally.left_out[metric.name] = "`update_state` of the metric is not called"
             continue
         for one in made:
-            _compare(subject, metric, one, place)
+            if _compare(subject, metric, one, place):
+                _require_all_batches(metric, one, place)
     subject.skip_if_nothing("no metric could be recomputed")
 
 
@@ -72,12 +73,13 @@ def _require_no_hidden(subject, layer):
             raise Failure(text, path, _HIDDEN)
 
 
-def _compare(subject, metric, one, place):
+def _compare(subject, metric, one, place) -> bool:
+    """Compares the logs of a pass with a recomputation; returns whether there can be one."""
     try:
         wanted = results(metric, one.updates[place])
     except Exception as error:  # a metric without a full `get_config` may still be right
         subject.tally.left_out[metric.name] = f"it cannot be rebuilt: {in_one_line(error)}"
-        return
+        return False
     for name, value in wanted.items():
         if name not in one.logs:
             listed = ", ".join(sorted(one.logs))
@@ -85,6 +87,26 @@ def _compare(subject, metric, one, place):
         found = np.asarray(one.logs[name], np.float32)
         source = "a recomputation over all batches"
         subject.compare(value, found, one.label, name, _WRONG, source=source)
+    return True
+
+
+def _require_all_batches(metric, one, place):
+    """A metric of the user's own may hold the last batch alone, alike wherever it is computed."""
+    updates = one.updates[place]
+    if len(updates) != 2 or _keras.is_keras_own(type(metric)):
+        return
+    first, last, both, turned = (
+        results(metric, part) for part in (updates[:1], updates[1:], updates, updates[::-1])
+    )
+    for name in both:
+        ends_alike = np.array_equal(both[name], last[name])
+        if ends_alike and np.array_equal(turned[name], first[name]) and first[name] != last[name]:
+            raise Failure(
+                f"{name!r} of two batches is that of the second alone, {last[name]:.7g}, in "
+                "whichever order",
+                one.label,
+                "`update_state` must add to what the metric holds, by `assign_add`.",
+            )
 
 
 def _state(metric) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import replica_step
+from tfk_patterns.parity import object_graph, replica_step
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import Data, batch_size, taken, tensors_of
 from tfk_patterns.parity.errors import blamed
@@ -40,6 +40,11 @@ _OWN = "depends on the samples together, and each replica sees its own only"
 def replicas(subject):
     """A training step on two replicas is that on one device with the same batch."""
     strategy = two_replicas()
+    of_make, of_layer = (
+        object_graph.variables(root, "") for root in (subject.case.make, subject.reference.layer)
+    )
+    if of_make.keys() & of_layer.keys():
+        raise Skip("`make` hands over variables that were made outside of the strategy's scope")
     data = _even_batch(subject)
     training = not subject.is_random(training=True)
     if not training:

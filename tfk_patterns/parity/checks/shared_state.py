@@ -33,7 +33,9 @@ _GLOBAL = (
 
 
 @define_check(
-    link="https://docs.python-guide.org/writing/gotchas/#mutable-default-arguments", fast=True
+    follows=("python_state",),
+    link="https://docs.python-guide.org/writing/gotchas/#mutable-default-arguments",
+    fast=True,
 )
 def shared_state(subject):
     """Two instances share nothing that changes; making and calling one leaves globals alone.

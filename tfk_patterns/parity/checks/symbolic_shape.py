@@ -12,7 +12,14 @@ from tfk_patterns.parity.resizing import all_grown, has_fixed_size, with_batch
 
 
 @define_check(
-    follows=("outputs", "eager_only", "wrapped_call", "batch_sizes", "unknown_dimensions"),
+    follows=(
+        "outputs",
+        "eager_only",
+        "wrapped_call",
+        "batch_sizes",
+        "unknown_dimensions",
+        "training_argument",
+    ),
     link="https://keras.io/guides/migrating_to_keras_3/",
     fast=True,
 )

@@ -10,7 +10,7 @@ from tfk_patterns.parity import observation, symbolic
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size, tensors_of, unflatten
-from tfk_patterns.parity.errors import failure_of, is_said
+from tfk_patterns.parity.errors import failure_of, in_one_line, is_said
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
@@ -18,7 +18,6 @@ from tfk_patterns.parity.resizing import (
     Axis,
     free_axes,
     grown,
-    has_fixed_size,
     skip_if_fixed,
     with_batch,
 )
@@ -39,13 +38,16 @@ _HINT = (
         "leaked_tensors",
         "frozen_randomness",
         "batch_sizes",
+        "losses",
+        "masks",
     ),
     link="https://www.tensorflow.org/guide/function#controlling_retracing",
 )
 def unknown_dimensions(subject):
     """Traced for any batch size, and any size of the axes it leaves free, it does as in eager mode.
 
-    Free are axes between batch and features whose size the layer does not depend on in eager mode.
+    Free are axes between batch and features whose size the layer does not depend on in eager mode,
+    and without which it can be traced: an error for an unknown size of those is left out.
     """
     skip_if_fixed(subject)
     layer = subject.layer()
@@ -88,17 +90,9 @@ def _traced(subject, layer, unknown, training, where):
     for axis in unknown:
         try:
             _trace(subject, layer, [axis], training)
-        except Exception as error:
-            longer = grown(subject.data, [axis])
-            if not is_said(error) and not has_fixed_size(subject, longer):
-                raise failure_of(
-                    error,
-                    f"it cannot be traced for an unknown size of axis {axis.number}, though it "
-                    "takes any size in eager mode",
-                    where,
-                    _HINT,
-                ) from error
-            subject.tally.left_out[f"axis {axis.number}"] = "the layer needs to know it"
+        except Exception as error:  # loud, so nobody trains with it by mistake
+            reason = f"the layer needs to know it: {in_one_line(error, 80)}"
+            subject.tally.left_out[f"axis {axis.number}"] = reason
         else:
             allowed.append(axis)
     return _trace(subject, layer, allowed, training), allowed

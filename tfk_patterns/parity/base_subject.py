@@ -44,6 +44,7 @@ class BaseSubject:
         what: str,
         hint: str = "",
         source: str = "eager mode",
+        magnitude: float = 0.0,
     ) -> None:
         """Compares two structures of arrays, leaf by leaf.
 
@@ -54,6 +55,8 @@ class BaseSubject:
             what: What is compared, the start of each leaf's name.
             hint: For the `Failure`: likely cause and what to change.
             source: What gave `expected`, as in "... where eager mode gives 2".
+            magnitude: The largest magnitude of what the leaves were computed with: a hundredth of
+                it counts as theirs, since the rounding of sums that cancel does not shrink.
 
         Raises:
             Failure: They differ in structure, shape, dtype or by more than the tolerance.
@@ -70,7 +73,7 @@ class BaseSubject:
         for name, wanted in expected_leaves.items():
             if wanted is None and actual_leaves[name] is None:
                 continue
-            found = self.difference(wanted, actual_leaves[name], source)
+            found = self.difference(wanted, actual_leaves[name], source, magnitude)
             self.tally.add(found)
             if found.description:
                 raise Failure(
@@ -81,7 +84,9 @@ class BaseSubject:
                     max_rel_error=found.max_rel_error,
                 )
 
-    def difference(self, expected, actual, source: str = "eager mode") -> comparison.Difference:
+    def difference(
+        self, expected, actual, source: str = "eager mode", magnitude: float = 0.0
+    ) -> comparison.Difference:
         """How two arrays, or `None`s, differ, by the tolerances of the case."""
         if expected is None or actual is None:
             text = f"exists, but {source} gives none" if expected is None else "is missing"
@@ -90,6 +95,7 @@ class BaseSubject:
         if str(expected.dtype) not in comparison.TOLERANCES:
             dtype = str(expected.dtype)
         rtol, atol = comparison.tolerance_for(dtype, self.case.tolerance)
+        atol = max(atol, rtol * magnitude / 100)
         return comparison.difference(expected, actual, rtol, atol, source)
 
     def skip_if_nothing(self, reason: str) -> None:

@@ -11,7 +11,7 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity import reloading
 from tfk_patterns.parity.captured import is_of_a_library, own_classes
-from tfk_patterns.parity.errors import blamed, in_one_line
+from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 
@@ -46,9 +46,15 @@ def all_arguments(layer) -> set[str]:
     return found - {"self", "args", "kwargs"}
 
 
-def has_own_from_config(layer) -> bool:
-    """Whether a class that is not a library's says how to read the config."""
-    return any("from_config" in vars(cls) for cls in own_classes(layer))
+def defines(layer, method: str) -> bool:
+    """Whether a class of it that is not a library's defines a method."""
+    return any(method in vars(cls) for cls in own_classes(layer))
+
+
+def takes(layer, name: str) -> bool:
+    """Whether its constructor takes an argument, be it among `**kwargs`."""
+    parameters = inspect.signature(type(layer).__init__).parameters.values()
+    return any(p.name == name or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def live_things(value: Any, path: str) -> list[tuple[str, Any]]:
@@ -107,12 +113,12 @@ def _kind_of(thing: Any) -> str:
     return f"a function ({thing.__name__})" if hasattr(thing, "__name__") else f"an object ({cls})"
 
 
-def refusal(layer, changes: dict[str, Any], config: dict[str, Any]) -> tuple[Any, str]:
-    """A layer from a config with changes; or `None`, and why the constructor refuses them."""
+def changed(layer, changes: dict[str, Any], config: dict[str, Any]):
+    """A layer from a config with changes, or `None` where the constructor refuses them."""
     try:
-        return rebuilt(layer, {**config, **changes}), ""
-    except (ValueError, TypeError, NotImplementedError) as error:
-        return None, in_one_line(error)
+        return rebuilt(layer, {**config, **changes})
+    except (ValueError, TypeError, NotImplementedError):
+        return None
 
 
 NO_CONFIG = (

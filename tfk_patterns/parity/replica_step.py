@@ -95,7 +95,7 @@ def mean_over_samples(outputs: Any) -> tf.Tensor:
     """A loss of which that of a batch is the mean of those of its halves."""
     total = tf.zeros((), tf.float32)
     for number, tensor in enumerate(tf.nest.flatten(outputs), start=1):
-        if tf.is_tensor(tensor) and tensor.dtype.is_floating and tensor.shape.rank:
+        if isinstance(tensor, tf.Tensor) and tensor.dtype.is_floating and tensor.shape.rank:
             rows = tf.cast(tf.reshape(tensor, [tf.shape(tensor)[0], -1]), tf.float32)
             place = tf.cast(tf.range(tf.shape(rows)[1]), tf.float32)
             weights = tf.sin(1.7 * number + 12.9898 * place)

@@ -65,6 +65,26 @@ class WritesConstant(keras.layers.Layer):
         return inputs * self.rate
 
 
+class WritesDefault(keras.layers.Layer):
+    """Hands an argument on to its inner layer, and always writes the default."""
+
+    def __init__(self, use_offset=True, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(
+            3, use_bias=use_offset, kernel_initializer="identity", bias_initializer="ones"
+        )
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+        self.built = True
+
+    def get_config(self):
+        return {**super().get_config(), "use_offset": True}
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
 class WritesFunction(keras.layers.Layer):
     """Has a function in its config."""
 
@@ -155,6 +175,7 @@ BROKEN = [
     broken(_CHECK, ForgetsBase, "`name` is"),
     broken(_CHECK, WritesAnotherAttribute, "outputs is"),
     broken(_CHECK, WritesConstant, "a layer made with rate=0.25 has rate=0.5 in its config"),
+    broken(_CHECK, WritesDefault, "a layer made with use_offset=False has use_offset=True"),
     broken(_CHECK, WritesFunction, "config['activation'] is a function (relu)"),
     broken(_CHECK, WritesLayer, "config['inner'] is a layer (Dense)"),
     broken(_CHECK, WritesArray, "is an array or tensor (ndarray)"),

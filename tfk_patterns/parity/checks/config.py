@@ -11,6 +11,7 @@ from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.observation import values_by_name
 from tfk_patterns.parity.outcome import Failure
+from tfk_patterns.parity.randomness import all_equal
 from tfk_patterns.parity.repeating import why_not_compared
 
 _WRONG = (
@@ -30,7 +31,7 @@ _OTHER_OBJECTS = {
 
 
 @define_check(
-    follows=("tracked_variables", "shared_state", "wrapped_call"),
+    follows=("tracked_variables", "shared_state", "wrapped_call", "python_state"),
     link="https://keras.io/guides/serialization_and_saving/#custom-objects",
     fast=True,
 )
@@ -49,7 +50,7 @@ def config(subject):
 
 
 def _require_every_argument(layer, written: dict[str, Any]) -> None:
-    if configs.has_own_from_config(layer):
+    if configs.defines(layer, "from_config"):
         return  # it may know an argument under another name: what the layer does is compared
     for name in configs.own_arguments(layer):
         if name not in written and name not in configs.OF_EVERY_LAYER:
@@ -61,7 +62,10 @@ def _require_every_argument(layer, written: dict[str, Any]) -> None:
 
 
 def _compare_attributes(layer, again, where: str) -> None:
-    for name in ("name", "trainable", "compute_dtype", "dtype", "supports_masking"):
+    names = ["trainable", "compute_dtype", "dtype", "supports_masking"]
+    if configs.takes(layer, "name") and configs.defines(layer, "get_config"):
+        names.insert(0, "name")  # the config that Keras writes by itself may lack it
+    for name in names:
         wanted, found = getattr(layer, name, None), getattr(again, name, None)
         if wanted != found:
             raise Failure(
@@ -139,22 +143,26 @@ def _try_other_arguments(subject, layer, written: dict[str, Any]) -> None:
     arguments = configs.all_arguments(layer) - configs.OF_EVERY_LAYER
     for name in sorted(arguments & written.keys()):
         value = _other_value(name, written[name])
-        changed, _ = configs.refusal(layer, {name: value}, written) if value is not None else (0, 0)
-        if not changed:
+        changed = None if value is None else configs.changed(layer, {name: value}, written)
+        if changed is None:
             continue
-        found = configs.written(changed).get(name)
-        if _same(found, written[name]) and _keeps(changed, layer, name, value, found):
+        config_of_changed = configs.written(changed)
+        found = config_of_changed.get(name)
+        if not _same(found, written[name]):
+            continue
+        # A constructor may put another value in its place, and then the config is right.
+        if _keeps(changed, layer, name, value) or _differs(subject, changed, config_of_changed):
             raise Failure(
                 f"a layer made with {name}={value!r} has {name}={_shown(found)} in its config",
                 where=f"get_config: {name}",
                 hint=_WRONG,
             )
-    if not isinstance(layer, keras.Model):
+    if configs.defines(layer, "get_config") and not isinstance(layer, keras.Model):
         _try_arguments_of_every_layer(layer, written)
 
 
-def _keeps(changed, layer, name: str, value: Any, found: Any) -> bool:
-    """Whether the layer took the value, and did not put another one in its place."""
+def _keeps(changed, layer, name: str, value: Any) -> bool:
+    """Whether an attribute shows that the layer took the value."""
     for attribute in (name, f"_{name}"):
         if hasattr(changed, attribute):
             kept = getattr(changed, attribute)
@@ -164,10 +172,31 @@ def _keeps(changed, layer, name: str, value: Any, found: Any) -> bool:
     return False
 
 
+def _differs(subject, changed, config_of_changed: dict[str, Any]) -> bool:
+    """Whether a layer gives other outputs than one made from its config, with equal weights."""
+    again = configs.rebuilt(changed, config_of_changed)
+    try:
+        for one in (changed, again):
+            subject.call(one)
+        weights = changed.get_weights()
+        if [weight.shape for weight in weights] != [weight.shape for weight in again.get_weights()]:
+            return True
+        again.set_weights(weights)
+        return any(
+            not subject.is_random(training)
+            and not all_equal(
+                [subject.call(one, training=training).outputs for one in (changed, again)]
+            )
+            for training in (False, True)
+        )
+    except Exception:  # the layer takes the value, but not on these inputs
+        return False
+
+
 def _try_arguments_of_every_layer(layer, written: dict[str, Any]) -> None:
     changes = {"name": f"{layer.name}_other", "trainable": not layer.trainable, "dtype": "float64"}
     for kept in (changes.keys(), changes.keys() - {"dtype"}, {"name"}):
-        changed, _ = configs.refusal(layer, {name: changes[name] for name in kept}, written)
+        changed = configs.changed(layer, {name: changes[name] for name in kept}, written)
         if changed is not None:
             break
     else:

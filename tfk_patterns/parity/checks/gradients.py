@@ -1,6 +1,7 @@
 """Gradients."""
 
 import numpy as np
+import tensorflow as tf
 
 from tfk_patterns.parity.across_modes import TRACE_TIME, calls
 from tfk_patterns.parity.check import define_check
@@ -22,14 +23,22 @@ def gradients(subject):
     Each element of the outputs enters with a weight of its own, the layer's losses with 1.
     """
     for where, expected, actual in calls(subject):
+        largest = _largest(expected)
         for key in ("input_gradients", "weight_gradients"):
             wanted, found = dict(named_leaves(expected[key], key)), named_leaves(actual[key], key)
             for name, gradient in found:
                 pair = _zero_for_none(wanted[name], gradient)
-                subject.compare(*pair, where, name, _HINT)
+                subject.compare(*pair, where, name, _HINT, magnitude=largest)
     subject.skip_if_nothing(
         "no float inputs and no trainable weights, or TensorFlow defines no gradient"
     )
+
+
+def _largest(call) -> float:
+    """The largest finite magnitude among the gradients of a call."""
+    leaves = tf.nest.flatten([call["input_gradients"], call["weight_gradients"]])
+    sizes = [np.max(np.abs(g), where=np.isfinite(g), initial=0.0) for g in leaves if g is not None]
+    return float(max(sizes, default=0.0))
 
 
 def _zero_for_none(one, other):

@@ -1,6 +1,9 @@
 """Masks that get lost."""
 
+import inspect
+
 import numpy as np
+from tensorflow import keras
 
 from tfk_patterns.parity import output_masks, padding, padding_effects
 from tfk_patterns.parity.check import define_check
@@ -69,7 +72,7 @@ def _require_passed_on(subject, layer):
     dropped = subject.reference.layer.supports_masking and not any(
         mask is not None for mask in output_masks.masks_of_outputs(subject).values()
     )
-    if not dropped or any(mask is None for mask in masks):
+    if not dropped or any(mask is None for mask in masks) or _drops_on_purpose(layer):
         return
     shapes = [tuple(mask.shape) for mask in masks]
     kept = [
@@ -89,6 +92,13 @@ def _require_passed_on(subject, layer):
             f"eager: {kept[0]}",
             _DROPPED,
         )
+
+
+def _drops_on_purpose(layer) -> bool:
+    """Whether it has a `compute_mask` of its own, and a `call` that asks for no mask."""
+    cls = type(layer)
+    own = cls.compute_mask is not keras.layers.Layer.compute_mask
+    return own and "mask" not in inspect.signature(cls.call).parameters
 
 
 def _require_same_in_model(subject):

@@ -75,6 +75,8 @@ def _even_batch(subject) -> Data:
         isinstance(leaf, tf.RaggedTensor | tf.SparseTensor) for leaf in tensors_of(subject.data)
     ):
         raise Skip("ragged and sparse inputs are not shared among replicas here")
+    if any(leaf.dtype == tf.string for leaf in tensors_of(subject.data)):
+        raise Skip("layers of strings belong before the training: no replica trains them")
     return taken(subject.data, [place % size for place in range(_SAMPLES)])
 
 

@@ -42,7 +42,7 @@ _KERAS_3: dict[str, dict[str, str]] = {
     "GRUCell_dropout": {"leaked_tensors": _CELLS},
     "RNN_stacked": {"symbolic_shape": _SHAPES},
     "Normalization": {"leaked_tensors": _LEAKED},
-    "Normalization_invert": {"leaked_tensors": _LEAKED},
+    "Normalization_inverted": {"leaked_tensors": _LEAKED},
     "CategoryEncoding_sparse": {"eager_only": _SPARSE},
 }
 _KERAS_2: dict[str, dict[str, str]] = {"MultiHeadAttention": {"mask_shape": _SCORES}}

@@ -106,12 +106,18 @@ class RenamesArgument(keras.layers.Layer):
         return self.function(inputs)
 
 
-class MeanOfReplicas(keras.layers.Layer):
-    """Keeps a running mean over all replicas."""
+class MeanOfReplica(keras.layers.Layer):
+    """Keeps a running mean of what a replica sees, as Keras 3's BatchNormalization does."""
+
+    arguments = {}  # noqa: RUF012
 
     def build(self, input_shape):
         self.mean = self.add_weight(
-            name="mean", shape=(input_shape[-1],), initializer="zeros", trainable=False, **_MEAN
+            name="mean",
+            shape=(input_shape[-1],),
+            initializer="zeros",
+            trainable=False,
+            **self.arguments,
         )
         self.built = True
 
@@ -120,6 +126,12 @@ class MeanOfReplicas(keras.layers.Layer):
         if training and self.trainable:
             self.mean.assign(0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=0))
         return inputs - mean
+
+
+class MeanOfReplicas(MeanOfReplica):
+    """Keeps a running mean over all replicas."""
+
+    arguments = _MEAN
 
 
 class Calls(keras.layers.Layer):
@@ -152,6 +164,7 @@ RIGHT = [
     LayerCase(lambda: TakesLayer(ENCODER), VECTORS, name="SharedByMake"),
     LayerCase(NormalisesArguments, VECTORS, name="NormalisesArguments"),
     LayerCase(lambda: RenamesArgument(tf.nn.elu), VECTORS, name="RenamesArgument"),
+    LayerCase(MeanOfReplica, VECTORS, name="MeanOfReplica"),
     LayerCase(MeanOfReplicas, VECTORS, name="MeanOfReplicas"),
     LayerCase(Calls, VECTORS, name="Calls"),
     LayerCase(BatchSpread, VECTORS, name="BatchSpread"),

@@ -33,11 +33,6 @@ class Check:
         """The name of the function."""
         return self.function.__name__
 
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0]
-
 
 def define_check(
     follows: tuple[str, ...] = (), link: str = "", fast: bool = False
@@ -72,6 +67,7 @@ class Verdicts(Mapping):
         self._subject = subject
         self._checks = {check.name: check for check in checks}
         self._results: dict[str, Result] = {}
+        self._asked: set[str] = set()  # whose results are being found
 
     def __getitem__(self, name: str) -> Result:
         result = self._result(name)
@@ -88,21 +84,25 @@ class Verdicts(Mapping):
     def _result(self, name: str) -> Result:
         """The result as if every check that this one folds into fails."""
         if name not in self._results:
+            self._asked.add(name)
             roots = [root for root in self._checks[name].follows if root in self._checks]
             wrong = [
                 root
                 for root in roots
-                if self._result(root).found_wrong and self._cause(root) != name
+                if root not in self._asked
+                and self._result(root).found_wrong
+                and self._cause(root) != name
             ]
             self._results[name] = self._find(self._checks[name], wrong)
+            self._asked.remove(name)
         return self._results[name]
 
     def _cause(self, name: str) -> str:
         """The check that one follows from in the end: it has then come upon that one's matter."""
         seen: set[str] = set()
-        while name not in seen and name in self._results and self._results[name].follows_from:
+        while name not in seen and name not in self._asked and self._result(name).follows_from:
             seen.add(name)
-            name = self._results[name].follows_from
+            name = self._result(name).follows_from
         return name
 
     def _find(self, check: Check, wrong: list[str]) -> Result:

@@ -130,3 +130,9 @@ LIVE = (
     "`keras.initializers.serialize(...)`, `keras.layers.serialize(...)`, `array.tolist()`; and "
     "read them back in the constructor (`keras.activations.get(...)`) or in `from_config`."
 )
+WRONG = (
+    "`get_config` must give back each argument of the constructor under its own name, with the "
+    "value it was given, and `from_config` must use it: keep each in an attribute, and start from "
+    "`super().get_config()`."
+)
+CANNOT = "`type(layer).from_config(layer.get_config())` must work: " + WRONG

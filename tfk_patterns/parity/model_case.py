@@ -68,6 +68,8 @@ class ModelCase:
             raise _validate.type_error("x", "an array, or a structure of arrays", self.x)
         for argument in ("x", "y", "sample_weight"):
             _check_arrays(argument, getattr(self, argument), self.samples)
+        if self.y is None and self.sample_weight is not None:
+            raise _validate.value_error("y", "given with `sample_weight`", self.y)
         if self.samples < self.steps:
             raise ValueError(
                 f"`x` must have a sample for each of the {self.steps} steps. Received: "

@@ -68,6 +68,13 @@ def take_a_step(model, batch: dict[str, Any], **arguments: Any) -> None:
     model.fit(**{**batch, **arguments}, batch_size=rows, shuffle=False, verbose=0)
 
 
+def unpacked(batch: dict[str, Any]) -> tuple:
+    """The data of a batch as `train_step` gets them: `(x,)`, `(x, y)`, `(x, y, sample_weight)`."""
+    parts = (batch["x"], batch["y"], batch["sample_weight"])
+    given = [place for place, part in enumerate(parts) if part is not None]
+    return parts[: given[-1] + 1]
+
+
 def fit_of(model, history: dict[str, list], steps: list[dict[str, float]]) -> ModelFit:
     """The `ModelFit` of a model that has been trained."""
     optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(model)]

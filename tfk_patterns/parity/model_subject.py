@@ -85,7 +85,7 @@ class ModelSubject(BaseSubject):
         batch = tf.nest.map_structure(
             lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf), self.reference.batch
         )
-        data = tuple(part for part in batch.values() if part is not None)
+        data = model_fitting.unpacked(batch)
         step = tf.function(lambda *data: model.train_step(data), autograph=_keras.AUTOGRAPH)
         with equal_circumstances():
             return modes.random_ops(step, *data)
@@ -101,12 +101,14 @@ class ModelSubject(BaseSubject):
 
     @functools.cached_property
     def cannot_be_called(self) -> bool:
-        """Whether the model has no `call` of use: what fails in training as well, `fit` says."""
-        try:
-            self._called(self.model())
-        except Exception:
-            return True
-        return False
+        """Whether the model has no `call` of use: it fails in training too, as `fit` does not."""
+        for training in (False, True):
+            try:
+                self._called(self.model(), training)
+            except Exception:  # counted, not hidden: what only inference fails at, `predict` says
+                continue
+            return False
+        return True
 
     @functools.cached_property
     def is_random(self) -> bool:
@@ -150,9 +152,9 @@ class ModelSubject(BaseSubject):
             result = run(recorder)
         return result, recorder.steps
 
-    def _called(self, model) -> list[np.ndarray]:
+    def _called(self, model, training: bool = False) -> list[np.ndarray]:
         with equal_circumstances():
-            outputs = model(self.reference.batch["x"], training=False)
+            outputs = model(self.reference.batch["x"], training=training)
         return [np.asarray(output) for output in tf.nest.flatten(outputs)]
 
     @property

@@ -71,14 +71,14 @@ class Recorder:
             watch(type(self.model), "compute_loss", self._compute_loss)
             watch(keras.losses.Loss, "__call__", self._loss)
             watch(tf.GradientTape, "gradient", self._gradient)
-            for optimizer in _keras.optimizers_of(self.model):
-                cls = type(_keras.inner_optimizer(optimizer))
+            optimizers = map(_keras.inner_optimizer, _keras.optimizers_of(self.model))
+            for cls in dict.fromkeys(map(type, optimizers)):
                 watch(cls, "update_step", self._update)
             for name in ("clip_by_value", "clip_by_norm", "clip_by_global_norm"):
-                watch(tf, name, self._clip)
+                stack.enter_context(mock.patch.object(tf, name, self._clipping(getattr(tf, name))))
             yield self
 
-    def _watch(self, stack, owner: Any, name: str, note: Callable) -> None:
+    def _watch(self, stack, owner: type, name: str, note: Callable) -> None:
         """Replaces a method by one that calls it and hands `note` what went in and came out."""
         original = getattr(owner, name)
 
@@ -118,11 +118,20 @@ class Recorder:
         if numbers:
             self._note_number(self.step.targets, sum(tf.cast(n, tf.float64) for n in numbers))
 
-    def _clip(self, gradients, result, *args, **kwargs):
-        outputs = result[0] if isinstance(result, tuple) else result
-        for pair in zip(tf.nest.flatten(gradients), tf.nest.flatten(outputs), strict=True):
-            if all(tf.is_tensor(tensor) for tensor in pair) and not _is_symbolic(pair):
-                self.step.clipped.append((_array(pair[0]), _array(pair[1])))
+    def _clipping(self, original: Callable) -> Callable:
+        """A clipping function that writes down what goes in and what comes out."""
+
+        @functools.wraps(original)
+        def watched(*args, **kwargs):
+            result = original(*args, **kwargs)
+            gradients = args[0] if args else kwargs.get("t", kwargs.get("t_list"))
+            outputs = result[0] if isinstance(result, tuple) else result
+            for pair in zip(tf.nest.flatten(gradients), tf.nest.flatten(outputs), strict=True):
+                if all(tf.is_tensor(tensor) for tensor in pair) and not _is_symbolic(pair):
+                    self.step.clipped.append((_array(pair[0]), _array(pair[1])))
+            return result
+
+        return watched
 
     def _update(self, optimizer, result, gradient, variable, *args, **kwargs):
         self.step.updates.append((self._name_of(variable), _array(gradient)))

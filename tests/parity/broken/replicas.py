@@ -4,6 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.parity.broken import broken
+from tfk_patterns import _keras
 
 
 class DividesByGlobalBatch(keras.layers.Layer):
@@ -30,19 +31,26 @@ class ScalesGradient(keras.layers.Layer):
         return inputs * (share * scale + tf.stop_gradient((1.0 - share) * scale))
 
 
-class MeanOfFirstReplica(keras.layers.Layer):
-    """Keeps a running mean of what the first replica sees."""
+class AddsUpMeans(keras.layers.Layer):
+    """Keeps a running mean, and adds up those of the replicas."""
+
+    aggregation = tf.VariableAggregation.SUM if _keras.GENERATION == 2 else "sum"
 
     def build(self, input_shape):
         self.mean = self.add_weight(
-            name="mean", shape=(input_shape[-1],), initializer="zeros", trainable=False
+            name="mean",
+            shape=(input_shape[-1],),
+            initializer="zeros",
+            trainable=False,
+            aggregation=self.aggregation,
         )
         self.built = True
 
     def call(self, inputs, training=None):
         mean = tf.convert_to_tensor(self.mean)
         if training and self.trainable:
-            self.mean.assign(0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=[0, 1]))
+            new = 0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=[0, 1])
+            self.mean.assign(tf.cast(new, self.variable_dtype))
         return inputs - mean
 
 
@@ -93,7 +101,7 @@ _CHECK = "replicas"
 BROKEN = [
     broken(_CHECK, DividesByGlobalBatch, "logs['loss'] is"),
     broken(_CHECK, ScalesGradient, "weights['scales_gradient/scale'] is"),
-    broken(_CHECK, MeanOfFirstReplica, "variables['mean_of_first_replica/mean'] is"),
+    broken(_CHECK, AddsUpMeans, "variables['adds_up_means/mean'] is"),
     broken(_CHECK, SamplesOfFirstReplica, "is 2 where one device gives 4"),
     broken(
         _CHECK,

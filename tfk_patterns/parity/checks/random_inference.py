@@ -33,7 +33,7 @@ def random_inference(subject):
     wanted = _leaves(calls[0])
     for number, call in enumerate(calls[1:], start=2):
         found = _leaves(call)
-        for name in wanted.keys() & found.keys():
+        for name in (name for name in wanted if name in found):
             if _equal(wanted[name], found[name]):
                 continue
             if stateful_layers(layer):  # whose state Keras hides: no two calls can be made alike

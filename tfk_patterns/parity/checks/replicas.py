@@ -1,16 +1,13 @@
 """Training a layer on two devices."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns import _keras
 from tfk_patterns.parity import object_graph, replica_step
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import Data, batch_size, taken, tensors_of
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.observation import Call, values_by_name
+from tfk_patterns.parity.halves import Halves, close
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.replication import two_replicas
 
@@ -51,7 +48,7 @@ def replicas(subject):
         if subject.is_random(training=False):
             raise Skip("each replica draws for itself")
         subject.tally.left_out["training=True"] = "each replica draws for itself"
-    halves = _Halves.of(subject, data, training)
+    halves = Halves.of(subject, data, training)
     expected = replica_step.step(subject, tf.distribute.get_strategy(), data, training)
     where = "fit, two replicas"
     with blamed("a training step under tf.distribute.MirroredStrategy raises", where, _STATE):
@@ -80,80 +77,6 @@ def _even_batch(subject) -> Data:
     return taken(subject.data, [place % size for place in range(_SAMPLES)])
 
 
-@dataclasses.dataclass(frozen=True)
-class _Halves:
-    """Whether what a batch gives follows from what its halves give, on one device.
-
-    Args:
-        outputs_add_up: Whether the outputs are those of the halves, one after the other.
-        losses_add_up: Whether each loss is the mean or the sum of those of the halves.
-        state_adds_up: The same of the change of each variable, in Keras' order.
-    """
-
-    outputs_add_up: bool
-    losses_add_up: bool
-    state_adds_up: dict[str, bool]
-
-    @classmethod
-    def of(cls, subject, data: Data, training: bool) -> "_Halves":
-        """Calls fresh layers on the batch and on its halves."""
-        half = _SAMPLES // 2
-        parts = (range(_SAMPLES), range(half), range(half, _SAMPLES))
-        try:
-            (whole, after), *pair = [_call(subject, taken(data, part), training) for part in parts]
-        except Failure:
-            raise
-        except Exception as error:
-            raise Skip("the layer cannot be called on half of the batch") from error
-        calls, states = zip(*pair, strict=True)
-        before = values_by_name(_keras.state_variables(subject.layer()))
-        return cls(
-            outputs_add_up=_outputs_add_up(whole, calls),
-            losses_add_up=_losses_add_up(whole, calls),
-            state_adds_up={
-                name: _adds_up(after[name] - start, [state[name] - start for state in states])
-                for name, start in before.items()
-                if start.dtype.kind in "fiu"
-            },
-        )
-
-
-def _call(subject, data: Data, training: bool) -> tuple[Call, dict[str, np.ndarray]]:
-    layer = subject.layer()
-    call = subject.call(layer, training=training, data=data)
-    return call, values_by_name(_keras.state_variables(layer))
-
-
-def _outputs_add_up(whole: Call, halves: tuple[Call, ...]) -> bool:
-    parts = [tf.nest.flatten(half.outputs) for half in halves]
-    for output, *pair in zip(tf.nest.flatten(whole.outputs), *parts, strict=True):
-        if not np.ndim(output) or len(output) != sum(map(len, pair)):
-            return False
-        if not _close(output, np.concatenate(pair)):
-            return False
-    return True
-
-
-def _losses_add_up(whole: Call, halves: tuple[Call, ...]) -> bool:
-    pairs = zip(*(half.losses for half in halves), strict=True)
-    return all(_adds_up(loss, pair) for loss, pair in zip(whole.losses, pairs, strict=True))
-
-
-def _adds_up(whole, pair) -> bool:
-    total = np.add(*pair)
-    return _close(whole, total) or _close(whole, total / 2)
-
-
-def _close(one, other) -> bool:
-    one, other = np.asarray(one), np.asarray(other)
-    if one.shape != other.shape or one.dtype.kind in "SUO":
-        return one.shape == other.shape and bool(np.all(one == other))
-    digits = 1e-3 if one.dtype.name in ("float32", "float64") else 5e-2
-    scale = np.max(np.abs(one.astype("float64")), initial=1e-2)
-    both = one.astype("float64"), other.astype("float64")
-    return np.allclose(*both, rtol=digits, atol=digits * 1e-2 * scale, equal_nan=True)
-
-
 def _require_finite(found: replica_step.Step) -> None:
     for values in (found.logs, found.weights, found.state):
         for name, value in values.items():
@@ -162,10 +85,16 @@ def _require_finite(found: replica_step.Step) -> None:
                 raise Failure(text, where=f"fit, two replicas: {name}", hint=_LOSS)
 
 
-def _compare_state(subject, halves: _Halves, expected, found, where: str) -> None:
+def _compare_state(subject, halves: Halves, expected, found, where: str) -> None:
     for name, wanted in expected.state.items():
-        if halves.state_adds_up.get(name) and halves.outputs_add_up:
-            pair = {name: wanted}, {name: found.state[name]}
-            subject.compare(*pair, where, "variables", _STATE, "one device")
-        else:
+        if name not in halves.state_of_halves or not halves.outputs_add_up:
             subject.tally.left_out[name] = _OWN
+            continue
+        value = found.state[name]
+        is_of_one = any(close(value, half) for half in halves.state_of_halves[name])
+        if is_of_one and name not in halves.sums and not close(wanted, value):
+            # As Keras 3 has it in its own BatchNormalization.
+            subject.tally.left_out[name] = "a mean that each replica keeps for itself"
+            continue
+        pair = {name: wanted}, {name: value}
+        subject.compare(*pair, where, "variables", _STATE, "one device")

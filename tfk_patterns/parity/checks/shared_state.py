@@ -1,17 +1,13 @@
 """What instances share with one another and with the rest of the process."""
 
-import dataclasses
 import random
-import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import object_graph
-from tfk_patterns.parity.captured import own_classes
+from tfk_patterns.parity import object_graph, snapshot
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.observation import call_layer
@@ -21,10 +17,6 @@ from tfk_patterns.parity.reference import equal_circumstances
 _SHARED = (
     "Make it anew in `__init__` or `build` of each instance: not as a default argument, in the "
     "body of the class, or in a module."
-)
-_CHANGED = (
-    "A mutable default argument, a class attribute or a global is one object for all instances. "
-    "Make it in `__init__`, and copy what is passed in before you change it."
 )
 _GLOBAL = (
     "A layer must leave alone what holds for the whole process. Take `dtype` as an argument, draw "
@@ -44,7 +36,7 @@ def shared_state(subject):
     """
     with equal_circumstances():
         first = _Instance(subject, seed=1)
-        before = list(_contents(first.layer))
+        before = list(snapshot.contents(first.layer))
         second = _Instance(subject, seed=2)
     _compare_seeding(first, second)
     passed_in = {id(found.thing) for found in object_graph.reachable(subject.case.make, "make")}
@@ -90,87 +82,6 @@ def _compare_seeding(first: _Instance, second: _Instance) -> None:
                 where="making and calling the layer",
                 hint=_GLOBAL,
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """A value that was read, and how to read it again."""
-
-    path: str
-    owner: Any
-    value: Any
-    read: Callable[[], Any]
-
-    def require_unchanged(self) -> None:
-        """Raises a `Failure` if the value is another one by now."""
-        now = self.read()
-        if not _same(self.value, now):
-            raise Failure(
-                f"making and calling another instance changes {self.path} from "
-                f"{_shown(self.value)} to {_shown(now)}",
-                where=self.path,
-                hint=_CHANGED,
-            )
-
-
-def _contents(layer) -> Iterator[_Place]:
-    """Every value that can be reached from a layer, with the place it is in."""
-    modules, classes = {}, {}
-    for found in object_graph.reachable(layer, "layer"):
-        for cls in own_classes(found.thing):
-            modules[cls.__module__] = sys.modules.get(cls.__module__)
-            classes[cls] = cls
-        read = _reader(found.thing)
-        if read is not None:
-            yield _Place(found.path, found.thing, read(), read)
-    for cls in classes:
-        yield from _names_in(cls.__name__, cls)
-    for name, module in modules.items():
-        if module is not None:
-            yield from _names_in(name, module)
-
-
-def _reader(thing: Any) -> Callable[[], Any] | None:
-    if isinstance(thing, dict):
-        return lambda: list(thing.items())
-    if isinstance(thing, set | frozenset):
-        return lambda: sorted(map(id, thing))
-    if isinstance(thing, list | tuple) or type(thing).__name__ == "deque":
-        return lambda: list(thing)
-    if isinstance(thing, np.ndarray):
-        return lambda: thing.copy()
-    variables = [] if hasattr(thing, "call") else _keras.tensorflow_variables_of(thing)
-    if variables:
-        return lambda: [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
-    if own_classes(thing):
-        return lambda: list(object_graph.attributes(thing))
-    return None
-
-
-def _names_in(path: str, owner: Any) -> Iterator[_Place]:
-    """What the names of a class or module stand for."""
-
-    def read(name):
-        return lambda: vars(owner).get(name)
-
-    for name, value in list(vars(owner).items()):
-        if not name.startswith("__"):
-            yield _Place(f"{path}.{name}", owner, value, read(name))
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other)
-    if isinstance(one, list | tuple) and type(one) is type(other):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, bool | int | float | complex | str | bytes):
-        return type(one) is type(other) and (one == other or one != one)
-    return one is other
-
-
-def _shown(value: Any, width: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= width else f"{text[: width - 4]} ..."
 
 
 def _require_no_common_variables(subject, first, second, passed_in: set[int]) -> None:

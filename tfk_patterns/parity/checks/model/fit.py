@@ -68,12 +68,22 @@ def _why_not(subject, mode):
 
 def _compare(subject, expected, mode):
     """Fails where every try differs by more than rounding, as training amplifies it, explains."""
-    tries = [subject.fit(mode)]
-    while _first_failure(subject, expected, tries[-1], mode) is not None and len(tries) < _TRIES:
-        tries.append(subject.fit_again(mode))
-    failure = _first_failure(subject, expected, tries[-1], mode)
-    if failure is not None and not _explained_by_rounding(subject, expected, tries[-1]):
+    failure = _first_failure(subject, expected, subject.fit(mode), mode)
+    tries = 1
+    while failure is not None and tries < _TRIES:
+        tries += 1
+        again = subject.fit_again(mode)
+        failure = _first_failure(subject, expected, again, mode)
+    if tries > 1 and failure is None:
+        reason = "equal in another run only: TensorFlow reads a variable too late in some"
+        subject.tally.left_out[f"fit, {mode}, first run"] = reason
+    if failure is None:
+        return
+    if not _explained_by_rounding(subject, expected, again):
         raise failure
+    reason = "a change of one part in a million gives about as different a result"
+    subject.tally.left_out[f"fit, {mode}, to the last digits"] = reason
+    subject.tally.compared += 1
 
 
 def _first_failure(subject, expected, actual, mode):
@@ -101,16 +111,15 @@ def _explained_by_rounding(subject, expected, actual) -> bool:
     nudged = subject.shared("nudged", lambda: subject.fit_again("eager", _nudged(subject.model())))
     wanted, found, moved = (_leaves(one) for one in (expected, actual, nudged))
     return wanted.keys() == found.keys() == moved.keys() and all(
-        _within(wanted[name], found[name], moved[name], subject) for name in wanted
+        _within(wanted[name], found[name], moved[name]) for name in wanted
     )
 
 
-def _within(wanted, found, moved, subject) -> bool:
+def _within(wanted, found, moved) -> bool:
     if wanted.shape != found.shape or wanted.dtype.kind != "f":
         return np.array_equal(wanted, found)
-    slack = subject.difference(wanted, wanted.copy()).max_abs_error
     noise = np.max(np.abs(moved - wanted), initial=0.0)
-    allowed = slack + _AMPLIFIED * noise + 1e-4 * np.max(np.abs(wanted), initial=0.0) + 1e-6
+    allowed = _AMPLIFIED * noise + 1e-4 * np.max(np.abs(wanted), initial=0.0) + 1e-6
     return bool(np.all(np.abs(found - wanted) <= allowed))
 
 

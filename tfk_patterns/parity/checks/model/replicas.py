@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.comparison import named_leaves
+from tfk_patterns.parity.comparison import Difference, named_leaves
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.model_subject import trainable_values
 from tfk_patterns.parity.outcome import Failure, Skip
@@ -29,7 +29,9 @@ def replicas(subject):
     """A training step on two replicas is that on one device with the same batch: weights, logs."""
     if subject.random_ops:
         raise Skip("each replica draws for itself")
-    if subject.case.batch_size < 2 or subject.case.batch_size % 2:
+    if subject.case.batch_size < 2:
+        raise Skip("a step has one sample, and two replicas share its batch")
+    if subject.case.batch_size % 2:
         rows = 2 * (subject.case.batch_size // 2)
         subject.tally.left_out[f"{subject.case.batch_size - rows} sample"] = "replicas share evenly"
     strategy = two_replicas()
@@ -47,7 +49,12 @@ def replicas(subject):
 def _compare(subject, what, expected, found):
     tolerance = _TOLERANCE[subject.compute_dtype]
     wanted, got = dict(named_leaves(expected, what)), dict(named_leaves(found, what))
-    for name in wanted.keys() & got.keys():
+    missing = [name for name in wanted if name not in got]
+    if missing:
+        raise Failure(
+            f"{', '.join(missing)} is missing on two replicas", "fit, two replicas", _HINT
+        )
+    for name in wanted:
         if wanted[name].dtype.kind != "f" or wanted[name].shape != got[name].shape:
             continue
         scale = np.max(np.abs(wanted[name]), initial=1e-3)
@@ -62,14 +69,14 @@ def _compare(subject, what, expected, found):
                 max_abs_error=error,
                 max_rel_error=error / scale,
             )
-        subject.tally.add(subject.difference(wanted[name], wanted[name]))
+        subject.tally.add(Difference(None, error, error / scale))
 
 
 def _one_step(subject, strategy):
     """The `ModelFit` of one step on the first batch, and the model."""
     batch = subject.reference.batch
     size = 2 * (subject.case.batch_size // 2)
-    arrays = tuple(part for part in batch.values() if part is not None)
+    arrays = model_fitting.unpacked(batch)
     arrays = tf.nest.map_structure(lambda a: a[:size], _as_tuples(arrays))
     data = tf.data.Dataset.from_tensor_slices(arrays).batch(size)
     with strategy.scope(), equal_circumstances():

@@ -14,6 +14,8 @@ _CELLS = "RNN cells of Keras 3 keep a dropout mask from one call to the next"
 _RESIZING = "Bilinear resizing is wrong in XLA"
 _LEAKED = "Normalization of Keras 3 leaks a tensor when it is first called in a graph"
 _SPARSE = "CategoryEncoding(sparse=True) of Keras 3 cannot be traced"
+_ATTENTION = "`compute_output_shape` of Keras 2's Attention is that of its queries"
+_NO_MASKED = "GlobalAveragePooling1D of Keras 2 refuses no samples with a mask"
 
 _BOTH: dict[str, dict[str, str]] = {
     "SpectralNormalization": {"frozen_state": _FROZEN},
@@ -45,6 +47,10 @@ _KERAS_3: dict[str, dict[str, str]] = {
     "Normalization_inverted": {"leaked_tensors": _LEAKED},
     "CategoryEncoding_sparse": {"eager_only": _SPARSE},
 }
-_KERAS_2: dict[str, dict[str, str]] = {"MultiHeadAttention": {"mask_shape": _SCORES}}
+_KERAS_2: dict[str, dict[str, str]] = {
+    "MultiHeadAttention": {"mask_shape": _SCORES},
+    "Attention_masked": {"symbolic_shape": _ATTENTION},
+    "GlobalAveragePooling1D_masked": {"fully_masked": _ALL_MASKED, "batch_sizes": _NO_MASKED},
+}
 
 FINDINGS = {**_BOTH, **(_KERAS_3 if _keras.GENERATION == 3 else _KERAS_2)}

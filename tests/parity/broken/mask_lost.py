@@ -64,7 +64,7 @@ class DroppedByComputeMask(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs, mask=None):
         return inputs * 2.0
 
     def compute_mask(self, inputs, mask=None):

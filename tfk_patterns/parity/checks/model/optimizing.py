@@ -72,12 +72,12 @@ def gradient_clipping(subject):
     """No weight moves by a gradient beyond the clipping of its optimizer or of the step itself."""
     _check_clipped_by_hand(subject)
     optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(subject.reference.model)]
-    if not any(_clipping(optimizer) for optimizer in optimizers):
+    if not any(clipping_of(optimizer) for optimizer in optimizers):
         subject.skip_if_nothing("no optimizer clips gradients")
         return
     if len(optimizers) > 1:
         raise Skip("of several optimizers it is not known which moves what")
-    (limits,) = map(_clipping, optimizers)
+    (limits,) = map(clipping_of, optimizers)
     # The case's own limits may be too wide to matter; a hundredth of the gradients is not.
     _, plain = _one_step(subject, _with_limits(subject.model(), dict.fromkeys(limits, 1e9)))
     for factor in (None, 0.01):
@@ -109,7 +109,8 @@ def _check_clipped_by_hand(subject):
                     subject.tally.compared += 1
 
 
-def _clipping(optimizer) -> dict[str, float]:
+def clipping_of(optimizer) -> dict[str, float]:
+    """The clipping arguments of an optimizer that are set."""
     values = {name: getattr(optimizer, name, None) for name in _CLIPPING}
     return {name: float(value) for name, value in values.items() if value is not None}
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.checks.model.optimizing import clipping_of
 from tfk_patterns.parity.comparison import Difference, named_leaves
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.model_subject import trainable_values
@@ -18,6 +19,11 @@ _HINT = (
     "Each replica sees its own share of the batch, and gradients are summed over the replicas. "
     "Divide a loss by the global batch size, as `self.compute_loss(...)` and "
     "`tf.nn.compute_average_loss` do, not by the local one; log it unscaled."
+)
+
+_LOG_HINT = (
+    "On Keras 3 `compute_loss` has divided the loss by the number of replicas: log "
+    "`loss * tf.distribute.get_strategy().num_replicas_in_sync`."
 )
 
 
@@ -34,6 +40,8 @@ def replicas(subject):
     if subject.case.batch_size % 2:
         rows = 2 * (subject.case.batch_size // 2)
         subject.tally.left_out[f"{subject.case.batch_size - rows} sample"] = "replicas share evenly"
+    if any(clipping_of(_keras.inner_optimizer(o)) for o in _optimizers(subject)):
+        raise Skip("the optimizer clips, which Keras 3 does on each replica before their sum")
     strategy = two_replicas()
     if _is_batch_coupled(subject):
         raise Skip("samples have to do with one another: each replica sees its own only")
@@ -44,6 +52,10 @@ def replicas(subject):
         _compare(subject, what, getattr(expected, what), getattr(found, what))
     for weight, other in zip(trainable_values(one), trainable_values(two), strict=True):
         subject.compare(np.isfinite(weight), np.isfinite(other), "two replicas", "finite weights")
+
+
+def _optimizers(subject) -> list:
+    return _keras.optimizers_of(subject.reference.model)
 
 
 def _compare(subject, what, expected, found):
@@ -65,7 +77,7 @@ def _compare(subject, what, expected, found):
                 f"{name} is {got[name][index]:.7g} on two replicas where one device gives "
                 f"{wanted[name][index]:.7g}",
                 "fit, two replicas",
-                _HINT,
+                _LOG_HINT if what == "history" else _HINT,
                 max_abs_error=error,
                 max_rel_error=error / scale,
             )

@@ -56,7 +56,7 @@ class SumAndMean(keras.metrics.Metric):
         self.total = self.add_weight(name="total", initializer="zeros")
 
     def update_state(self, values, sample_weight=None):
-        self.total.assign_add(tf.reduce_sum(tf.cast(values, "float32")))
+        self.total.assign_add(tf.reduce_sum(tf.cast(values, self.total.dtype)))
 
     def result(self):
         total = tf.convert_to_tensor(self.total)

@@ -1,7 +1,5 @@
 """Right layers that the checks of losses and metrics must not blame, and their helpers."""
 
-import types
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +8,6 @@ from tensorflow import keras
 from tests.parity.broken import INPUTS, MASK
 from tfk_patterns.parity import LayerCase, check_layer
 from tfk_patterns.parity.added_losses import recording_added_losses
-from tfk_patterns.parity.reachable import reachable
 
 CHECKS = ["loss_scale", "loss_lifetime", "metric_names", "metric_history"]
 
@@ -197,9 +194,3 @@ def test_losses_of_hidden_layers_are_recorded():
     assert keras.layers.Layer.add_loss.__name__ == "add_loss"
     hidden(tf.ones((2, 3)))
     assert len(added) == 1
-
-
-def test_metrics_are_found_where_keras_does_not_look():
-    layer = keras.layers.Dense(2)
-    layer.seen = types.SimpleNamespace(all={"one": [keras.metrics.Mean()]})
-    assert list(reachable(layer, keras.metrics.Metric)) == ["self.seen.all['one'][0]"]

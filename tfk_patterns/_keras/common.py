@@ -84,9 +84,11 @@ def policy_name(layer) -> str:
     return layer.dtype_policy.name
 
 
-def is_keras_own(cls: type) -> bool:
-    """Whether Keras itself defines a class."""
-    return cls.__module__.split(".")[0] == keras.layers.Layer.__module__.split(".")[0]
+def is_keras_own(thing: Any) -> bool:
+    """Whether Keras itself defines a class or function."""
+    return (getattr(thing, "__module__", None) or "").split(".")[
+        0
+    ] == keras.layers.Layer.__module__.split(".")[0]
 
 
 def global_settings() -> dict[str, Any]:

@@ -35,26 +35,29 @@ def function_in(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
-def things_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """What the code of a function can read besides its arguments, each with a name for it."""
+def things_of(function: types.FunctionType) -> Iterator[tuple[str, Any, bool]]:
+    """What the code of a function can read besides its arguments.
+
+    Each with a name for it, and whether it is a global variable.
+    """
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     for name, cell in cells:
         try:
-            yield f"{name} (in the closure of {function.__qualname__})", cell.cell_contents
+            yield f"{name} (in the closure of {function.__qualname__})", cell.cell_contents, False
         except ValueError:  # an empty cell
             continue
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for number, value in enumerate(defaults, start=1):
-        yield f"default argument {number} of {function.__qualname__}", value
+        yield f"default argument {number} of {function.__qualname__}", value, False
     names, attributes = _names(function.__code__)
     for name in sorted(names & function.__globals__.keys()):
         value = function.__globals__[name]
         if not isinstance(value, types.ModuleType):
-            yield f"{function.__module__}.{name}", value
+            yield f"{function.__module__}.{name}", value, True
         elif value.__name__.split(".")[0] not in LIBRARIES:
             members = vars(value)
             for attribute in sorted(attributes & members.keys()):
-                yield f"{value.__name__}.{attribute}", members[attribute]
+                yield f"{value.__name__}.{attribute}", members[attribute], True
 
 
 @functools.lru_cache(maxsize=1024)

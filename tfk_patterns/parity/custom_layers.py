@@ -2,7 +2,6 @@
 
 import functools
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,7 @@ from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.watching import watched_calls
 
 
 def layer_cases(subject: ModelSubject) -> list[LayerCase]:
@@ -48,27 +48,23 @@ def _first_calls(subject, model, layers) -> dict[int, dict[str, Any]]:
     """For each layer, by id, what its first call in a training step was given."""
     found: dict[int, dict[str, Any]] = {}
     wanted = {id(layer) for layer in layers}
-    original = keras.layers.Layer.__call__
 
-    @functools.wraps(original)
-    def watched(layer, *args, **kwargs):
+    def note(layer, *args, **kwargs):
         if id(layer) in wanted and id(layer) not in found:
-            arguments = _arguments(layer, args, kwargs)
+            arguments = _arguments(args, kwargs)
             if arguments is not None:
                 found[id(layer)] = arguments
-        return original(layer, *args, **kwargs)
 
     _keras.run_in_mode(model, "eager")
-    patched = mock.patch.object(keras.layers.Layer, "__call__", watched)
     try:
-        with patched, equal_circumstances():
+        with watched_calls(note), equal_circumstances():
             take_a_step(model, subject.reference.batch)
     except Exception as error:  # what is wrong with it, `fit` says
         raise Skip(f"the model cannot be trained: {in_one_line(error, 120)}") from error
     return found
 
 
-def _arguments(layer, args, kwargs) -> dict[str, Any] | None:
+def _arguments(args, kwargs) -> dict[str, Any] | None:
     """What a `LayerCase` needs of a call, or `None` where it was no call on eager tensors."""
     if not args or not _all_eager(args[0]):
         return None

@@ -8,6 +8,7 @@ import textwrap
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tfk_patterns.parity.outcome import Failure, Skip
 
@@ -71,6 +72,12 @@ def is_said(error: BaseException | None) -> bool:
     code = linecache.getline(filename, int(line)).strip()
     is_tensorflow = "/tensorflow/python/" in Path(filename).as_posix()
     return code.startswith(("raise ", "assert ")) and not is_tensorflow
+
+
+def shown(value: Any, width: int = 80) -> str:
+    """A value as text, cut to what a report has room for."""
+    text = repr(value)
+    return text if len(text) <= width else f"{text[: width - 4]} ..."
 
 
 @contextlib.contextmanager

@@ -2,19 +2,17 @@
 
 import contextlib
 import dataclasses
-import functools
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import padding
 from tfk_patterns.parity.observation import masks_of
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject
+from tfk_patterns.parity.watching import watched_calls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +40,13 @@ class InnerCall:
 def inner_calls(subject: Subject, layer, training: bool) -> list[InnerCall]:
     """The calls of other layers during a call of a built layer on the data of the case."""
     found: list[InnerCall] = []
-    original = keras.layers.Layer.__call__
 
-    @functools.wraps(original)
-    def watched(called, *args, **kwargs):
+    def note(called, *args, **kwargs):
         if called is not layer:
             found.append(InnerCall(called, args, kwargs, masks_of(args)))
-        return original(called, *args, **kwargs)
 
     subject.reference.restore(layer)
-    with mock.patch.object(keras.layers.Layer, "__call__", watched):
+    with watched_calls(note):
         subject.raw_call(layer, training=training)
     return found
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity import numeric_gradient as numeric
 from tfk_patterns.parity import observation, variants
+from tfk_patterns.parity.modes import nodes_of
 
 # Along a short line, what is computed in float64 is straight to its last digits. Step size, and
 # how far from straight, relative to the mean: first for float32, then for half precision.
@@ -58,9 +59,7 @@ def _nodes(variant: variants.Variant, training: bool) -> list:
 
     with _keras.global_policy(variant.policy):
         traced = tf.function(call, autograph=_keras.AUTOGRAPH)
-        graph_def = traced.get_concrete_function(variant.data).graph.as_graph_def()
-    bodies = [graph_def.node, *(body.node_def for body in graph_def.library.function)]
-    return [node for body in bodies for node in body]
+        return nodes_of(traced.get_concrete_function(variant.data).graph)
 
 
 def _forces(node) -> bool:

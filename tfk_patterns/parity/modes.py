@@ -51,18 +51,25 @@ class RandomOps:
         return None
 
 
+def nodes_of(graph) -> list:
+    """The nodes of a graph, those of the functions in it too."""
+    graph_def = graph.as_graph_def()
+    bodies = [graph_def.node, *(body.node_def for body in graph_def.library.function)]
+    return [node for body in bodies for node in body]
+
+
 def random_ops(function, *args) -> RandomOps:
     """Which random operations the trace of a `tf.function` for these arguments holds."""
-    graph_def = function.get_concrete_function(*args).graph.as_graph_def()
-    bodies = [graph_def.node, *(body.node_def for body in graph_def.library.function)]
-    found = {node.op for nodes in bodies for node in nodes if _RANDOM.search(node.op)}
+    graph = function.get_concrete_function(*args).graph
+    kinds = {node.op for node in nodes_of(graph)}
+    found = {op for op in kinds if _RANDOM.search(op)}
     from_state = {op for op in found if op.startswith(("Stateless", "Stateful"))}
-    from_generator = found | {node.op for nodes in bodies for node in nodes if "Rng" in node.op}
+    from_generator = found | {op for op in kinds if "Rng" in op}
     return RandomOps(
         from_state=bool(from_state),
         from_global=bool(found - from_state),
         from_generator=any(op.startswith(("Stateful", "Rng")) for op in from_generator),
-        constant_seeds=_constant_seeds(graph_def.node) if from_state else frozenset(),
+        constant_seeds=_constant_seeds(graph.as_graph_def().node) if from_state else frozenset(),
     )
 
 

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import dis
 import functools
 import types
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.captured import function_in, is_of_a_library, own_classes
+from tfk_patterns.parity.captured import function_in, is_of_a_library, own_classes, things_of
 
 _SEQUENCES = (list, tuple, collections.deque)
 _SETS = (set, frozenset)
@@ -54,7 +53,8 @@ def reachable(root: Any, name: str) -> Iterator[Found]:
         seen.add(id(found.thing))
         yield found
         for suffix, thing, by_global in _children(found.thing):
-            path = suffix if by_global else found.path + suffix
+            # What a function reads has a name of its own; the rest goes on from what holds it.
+            path = found.path + suffix if suffix[:1] in ("", *".[{ ") else suffix
             part = Found(path, thing, found.by_global or by_global)
             (through_globals if part.by_global else waiting).append(part)
 
@@ -148,28 +148,7 @@ def _children_of_function(function) -> Iterator[tuple[str, Any, bool]]:
         yield "", function.__wrapped__, False
     if is_of_a_library(function):
         return
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield f" (closure: {name})", cell.cell_contents, False
-        except ValueError:  # an empty cell
-            continue
-    for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-        yield " (default argument)", value, False
-    for name in _global_names(function.__code__):
-        value = function.__globals__.get(name)
-        if not isinstance(value, _LEAVES):
-            yield f"{function.__module__}.{name}", value, True
-
-
-@functools.lru_cache(maxsize=1024)
-def _global_names(code: types.CodeType) -> tuple[str, ...]:
-    """The global variables that a function reads, and those that functions in it read."""
-    steps = dis.get_instructions(code)
-    names = {step.argval: None for step in steps if step.opname == "LOAD_GLOBAL"}
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            names.update(dict.fromkeys(_global_names(part)))
-    return tuple(names)
+    yield from things_of(function)
 
 
 @functools.lru_cache(maxsize=1024)

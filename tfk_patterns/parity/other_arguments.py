@@ -5,7 +5,7 @@ from typing import Any
 from tensorflow import keras
 
 from tfk_patterns.parity import configs
-from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.errors import blamed, shown
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.randomness import all_equal
 
@@ -136,9 +136,3 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other) or (one != one and other != other)
     except (ValueError, TypeError):  # arrays
         return one is other
-
-
-def shown(value: Any, width: int = 80) -> str:
-    """A value as text, cut to what a report has room for."""
-    text = repr(value)
-    return text if len(text) <= width else f"{text[: width - 4]} ..."

@@ -179,7 +179,7 @@ class _Walk:
             if hasattr(function, "__wrapped__"):  # a library's wrapper around one of the user's
                 self.visit(path, function.__wrapped__)
             return
-        for name, value in captured.things_of(function):
+        for name, value, _ in captured.things_of(function):
             self.visit(name, value)
         self._all(path, vars(function))
 

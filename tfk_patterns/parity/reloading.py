@@ -9,6 +9,7 @@ from typing import Any
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.captured import is_of_a_library
 from tfk_patterns.parity.reference import equal_circumstances
 
 
@@ -38,7 +39,7 @@ def custom_objects(layer) -> dict[str, Any]:
         for value in (part, *vars(part).values()):
             thing = value if hasattr(value, "__name__") else type(value)
             # Keras finds its own functions by name, but not TensorFlow's, such as `tf.abs`.
-            of_tensorflow = isinstance(value, types.FunctionType) and not is_of_keras(thing)
+            of_tensorflow = isinstance(value, types.FunctionType) and not _keras.is_keras_own(thing)
             if callable(value) and (of_tensorflow or not is_of_a_library(thing)):
                 found[thing.__name__] = thing
     return found
@@ -69,15 +70,3 @@ _KERAS_NAMES = (
     keras.metrics,
     keras.regularizers,
 )
-_KERAS = keras.layers.Layer.__module__.split(".")[0]
-_LIBRARIES = {"builtins", "numpy", "tensorflow", _KERAS}
-
-
-def is_of_keras(thing: Any) -> bool:
-    """Whether a class or function is Keras' own."""
-    return (getattr(thing, "__module__", None) or "").split(".")[0] == _KERAS
-
-
-def is_of_a_library(thing: Any) -> bool:
-    """Whether a class or function is Python's, NumPy's, TensorFlow's or Keras' own."""
-    return (getattr(thing, "__module__", None) or "builtins").split(".")[0] in _LIBRARIES

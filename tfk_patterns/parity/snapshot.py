@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity import object_graph
 from tfk_patterns.parity.captured import own_classes
+from tfk_patterns.parity.errors import shown
 from tfk_patterns.parity.outcome import Failure
 
 _HINT = (
@@ -41,7 +42,7 @@ class Place:
         if not _same(self.value, now):
             raise Failure(
                 f"making and calling another instance changes {self.path} from "
-                f"{_shown(self.value)} to {_shown(now)}",
+                f"{shown(self.value, 60)} to {shown(now, 60)}",
                 where=self.path,
                 hint=_HINT,
             )
@@ -100,8 +101,3 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, bool | int | float | complex | str | bytes):
         return type(one) is type(other) and (one == other or one != one)
     return one is other
-
-
-def _shown(value: Any, width: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= width else f"{text[: width - 4]} ..."

@@ -108,7 +108,7 @@ _CHECK = "tracked_variables"
 BROKEN = [
     broken(_CHECK, VariableOfTensorFlow, "layer.scale is a variable of shape", generations=(3,)),
     broken(_CHECK, LayersInPlainObject, "layer.heads.mean > "),
-    broken(_CHECK, VariableInClosure, "(closure: slope) is a variable of shape"),
+    broken(_CHECK, VariableInClosure, "slope (in the closure of"),
     broken(_CHECK, CounterInNamespace, "layer.state.count is a variable of shape"),
     broken(_CHECK, OffsetOfEachBatchSize, "a call on a batch twice as large", generations=(2,)),
     broken(_CHECK, ListsWeightTwice, "scale is 2 times in `layer.weights`"),

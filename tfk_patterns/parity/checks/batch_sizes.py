@@ -1,21 +1,20 @@
 """Batches of other sizes."""
 
-import contextlib
 import functools
 import re
-from unittest import mock
 
 import tensorflow as tf
-from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size
-from tfk_patterns.parity.errors import failure_of, in_one_line
+from tfk_patterns.parity.errors import blamed, failure_of, in_one_line
+from tfk_patterns.parity.modes import nodes_of
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.resizing import skip_if_fixed, with_batch
 from tfk_patterns.parity.variants import trainings
+from tfk_patterns.parity.watching import watched_calls
 
 _HINT = (
     "Take the batch size from this call, `tf.shape(inputs)[0]`, not from `build`, the first call "
@@ -58,7 +57,7 @@ def _called(subject, layer, size, training, where):
     subject.reference.restore(layer)
     innermost = []
     try:
-        with _noting_what_raises(innermost):
+        with watched_calls(on_error=innermost.append):
             data = with_batch(subject.data, size)
             return _tensors(subject.raw_call(layer, training=training, data=data))
     except Exception as error:
@@ -90,30 +89,10 @@ def _why_not_empty(error, innermost, layer):
 def _convolves(subject, layer, training):
     """Whether the layer uses a convolution, be it in a layer in it."""
     call = functools.partial(subject.raw_call, layer, training=training, data=subject.data)
-    try:
-        graph = tf.function(call, autograph=_keras.AUTOGRAPH).get_concrete_function().graph
-    except Exception:  # eager_only says so
-        return False
-    definition = graph.as_graph_def()
-    bodies = [definition.node, *(body.node_def for body in definition.library.function)]
-    return any("Conv" in node.op for body in bodies for node in body)
-
-
-@contextlib.contextmanager
-def _noting_what_raises(layers):
-    """Lists the layers whose calls raise an error meanwhile, the innermost first."""
-    original = keras.layers.Layer.__call__
-
-    @functools.wraps(original)
-    def watched(layer, *args, **kwargs):
-        try:
-            return original(layer, *args, **kwargs)
-        except Exception:
-            layers.append(layer)
-            raise
-
-    with mock.patch.object(keras.layers.Layer, "__call__", watched):
-        yield
+    traced = tf.function(call, autograph=_keras.AUTOGRAPH)
+    with blamed("the layer cannot be traced", f"training={training}", check="eager_only"):
+        graph = traced.get_concrete_function().graph
+    return any("Conv" in node.op for node in nodes_of(graph))
 
 
 def _require_shapes(subject, layer, training, expected, found, size):

@@ -1,14 +1,13 @@
 """Metrics of the layer in the logs."""
 
 import numpy as np
-from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity import object_graph
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed, in_one_line
 from tfk_patterns.parity.metric_recording import passes, results
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.reachable import reachable
 
 _HIDDEN = (
     "Keras logs and resets the metrics in `layer.metrics`: make it an attribute of the layer "
@@ -57,8 +56,11 @@ def _hidden(layer) -> dict:
     metrics = _keras.metrics_of(layer)
     known = {id(metric) for metric in metrics}
     known |= {id(part) for metric in metrics for part in vars(metric).values()}
-    found = reachable(layer, keras.metrics.Metric)
-    return {path: metric for path, metric in found.items() if id(metric) not in known}
+    return {
+        found.path: found.thing
+        for found in object_graph.reachable(layer, "layer")
+        if _keras.is_metric(found.thing) and id(found.thing) not in known
+    }
 
 
 def _require_no_hidden(subject, layer):

@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from tests.parity.broken import INPUTS, MASK
 from tfk_patterns.parity import LayerCase, check_layer
-from tfk_patterns.parity.added_losses import recording_added_losses
+from tfk_patterns.parity.calls.added_losses import recording_added_losses
 
 CHECKS = ["loss_scale", "loss_lifetime", "metric_names", "metric_history"]
 

@@ -6,7 +6,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import LayerCase, check_layer, masking, special_values
+from tfk_patterns.parity import LayerCase, check_layer
+from tfk_patterns.parity.masks import masking
+from tfk_patterns.parity.numbers import special_values
 
 STEPS = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
 POSITIVE = np.abs(STEPS) + 1

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.parity import object_graph
+from tfk_patterns.parity.objects import object_graph
 
 STEP = tf.Variable(0.0, trainable=False, name="global_step")
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.parity.plain_values import text_of
-from tfk_patterns.parity.python_state import python_state
+from tfk_patterns.parity.objects.plain_values import text_of
+from tfk_patterns.parity.objects.python_state import python_state
 
 
 class Colour(enum.Enum):

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.parity import LayerCase, check_layer, resizing
+from tfk_patterns.parity import LayerCase, check_layer
+from tfk_patterns.parity.shapes import resizing
 from tfk_patterns.parity.subject import Subject
 
 STEPS = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")

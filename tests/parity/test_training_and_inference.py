@@ -6,7 +6,7 @@ from tensorflow import keras
 
 from tests.parity.broken import INPUTS, MASK
 from tfk_patterns.parity import LayerCase, check_layer
-from tfk_patterns.parity.sublayer_training import called_in_training_mode, trains_by_default
+from tfk_patterns.parity.calls.sublayer_training import called_in_training_mode, trains_by_default
 
 CHECKS = ["random_inference", "inference_state", "training_argument", "frozen_state"]
 

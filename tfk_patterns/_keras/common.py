@@ -86,9 +86,8 @@ def policy_name(layer) -> str:
 
 def is_keras_own(thing: Any) -> bool:
     """Whether Keras itself defines a class or function."""
-    return (getattr(thing, "__module__", None) or "").split(".")[
-        0
-    ] == keras.layers.Layer.__module__.split(".")[0]
+    package = keras.layers.Layer.__module__.split(".")[0]
+    return (getattr(thing, "__module__", None) or "").split(".")[0] == package
 
 
 def global_settings() -> dict[str, Any]:

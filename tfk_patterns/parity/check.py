@@ -144,8 +144,8 @@ class SelectedCheck:
     """
 
     name: str
-    selected: tuple[Check, ...]
-    subject_of: Callable[[Any], Any]
+    selected: tuple[Check, ...] = dataclasses.field(repr=False)
+    subject_of: Callable[[Any], Any] = dataclasses.field(repr=False)
 
     def __call__(self, case: Any) -> None:
         """Runs the check on a case.
@@ -154,6 +154,7 @@ class SelectedCheck:
             ParityError: The case fails the check, or passes it against expectation.
             Skip: The check cannot apply.
         """
+        __tracebackhide__ = True  # pytest then shows the report, not this
         result = _recent_verdicts(case, self.selected, self.subject_of)[self.name]
         if result.verdict == "skipped":
             raise Skip(result.reason)

@@ -8,13 +8,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.calls.watching import watched_calls
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.errors import in_one_line
 from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.reference import equal_circumstances
-from tfk_patterns.parity.watching import watched_calls
 
 
 def layer_cases(subject: ModelSubject) -> list[LayerCase]:

@@ -22,9 +22,15 @@ _LIBRARIES = tuple(
 
 
 def in_one_line(error: BaseException, width: int = 300) -> str:
-    """Type and text of an error, cut to what a report has room for."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", _own_words(error))  # Keras 3 colours its messages
-    return f"{type(error).__name__}: {textwrap.shorten(text, width, placeholder=' ...')}"
+    """Type and text of an error, cut in the middle to what a report has room for.
+
+    Keras' long messages begin with what it did, and often end with the error that it met.
+    """
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", _own_words(error)).split())  # Keras 3 colours it
+    if len(text) > width:
+        end = text[-width // 3 :].partition(" ")[2]
+        text = f"{textwrap.shorten(text, width - len(end), placeholder='')} ... {end}"
+    return f"{type(error).__name__}: {text}"
 
 
 def _own_words(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity.data import Data, varied
 from tfk_patterns.parity.modes import RandomOps, random_ops, run_in
-from tfk_patterns.parity.python_state import PythonState, python_state
+from tfk_patterns.parity.objects.python_state import PythonState, python_state
 
 CALLS = 3
 OMITTED = "omitted"

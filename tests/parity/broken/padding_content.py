@@ -13,6 +13,13 @@ class MaximumOfAll(keras.layers.Layer):
         return tf.reduce_max(inputs, axis=1)
 
 
+class MeanOfAll(keras.layers.Layer):
+    """Never heard of masks, and is fed padding."""
+
+    def call(self, inputs):
+        return tf.reduce_mean(inputs, axis=1)
+
+
 class CentredSteps(keras.layers.Layer):
     """Takes the mean of all steps away, padding included."""
 
@@ -72,6 +79,7 @@ class StatisticsOfPadding(keras.layers.Layer):
 
 BROKEN = [
     broken("padding_content", MaximumOfAll, "outputs is", mask=MASK),
+    broken("padding_content", MeanOfAll, "outputs is", mask=MASK),
     broken("padding_content", CentredSteps, "outputs is", mask=MASK),
     broken("padding_content", LooksAhead, "outputs is", mask=MASK),
     broken("padding_content", WeaklyMaskedAttention, "outputs is", mask=MASK),

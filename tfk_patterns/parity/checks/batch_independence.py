@@ -7,7 +7,7 @@ from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size, taken
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import skip_if_fixed, with_batch
+from tfk_patterns.parity.shapes.resizing import skip_if_fixed, with_batch
 
 _HINT = (
     "In inference a sample must not meet its neighbours: no mean, softmax, sort or cumulative sum "

@@ -6,15 +6,15 @@ import re
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.calls.watching import watched_calls
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size
 from tfk_patterns.parity.errors import blamed, failure_of, in_one_line
 from tfk_patterns.parity.modes import nodes_of
+from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.resizing import skip_if_fixed, with_batch
-from tfk_patterns.parity.variants import trainings
-from tfk_patterns.parity.watching import watched_calls
+from tfk_patterns.parity.shapes.resizing import skip_if_fixed, with_batch
 
 _HINT = (
     "Take the batch size from this call, `tf.shape(inputs)[0]`, not from `build`, the first call "

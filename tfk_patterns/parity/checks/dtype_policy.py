@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import dtype_errors, lost_digits, observation, reloading, variants
-from tfk_patterns.parity import numeric_gradient as numeric
+from tfk_patterns.parity import observation
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.numbers import dtype_errors, lost_digits, variants
+from tfk_patterns.parity.numbers import numeric_gradient as numeric
 from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.saving import reloading
 
 _POLICIES = ("mixed_float16", "mixed_bfloat16", "float64")
 _OUTPUT_HINT = (

@@ -1,7 +1,7 @@
 """What no graph can hold."""
 
+from tfk_patterns.parity.calls.first_call import state_after_first_call
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.first_call import state_after_first_call
 
 
 @define_check(

@@ -7,13 +7,13 @@ import tempfile
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import saving
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
+from tfk_patterns.parity.saving import files
 
 _HINT = (
     "A SavedModel holds the traced graph, and the variables, tables and files that are attributes "
@@ -23,7 +23,7 @@ _HINT = (
 
 
 @define_check(
-    follows=(*saving.FOLLOWS, "training_argument"),
+    follows=(*files.FOLLOWS, "training_argument"),
     link="https://www.tensorflow.org/guide/saved_model",
 )
 def export(subject):
@@ -31,8 +31,8 @@ def export(subject):
     reason = why_not_compared(subject, training=False)
     if reason:
         raise Skip(reason)
-    saved = saving.to_save(subject)
-    saving.skip_what_keras_cannot_export(subject, saved.model)
+    saved = files.to_save(subject)
+    files.skip_what_keras_cannot_export(subject, saved.model)
     with tempfile.TemporaryDirectory() as folder:
         with blamed("the model cannot be exported", "model.export", _HINT), _quietly():
             saved.model.export(folder)
@@ -43,9 +43,9 @@ def export(subject):
                 "uses tf.py_function or tf.numpy_function: a SavedModel does not hold its Python "
                 "code, so that another process cannot run it"
             )
-        wanted = saving.call_model(saved.model, subject.data)["outputs"]
+        wanted = files.call_model(saved.model, subject.data)["outputs"]
         with blamed("the SavedModel cannot be called", "SavedModel", _HINT), equal_circumstances():
-            found = saving.as_arrays(_keras.call_exported(loaded, tensors_of(subject.data)))
+            found = files.as_arrays(_keras.call_exported(loaded, tensors_of(subject.data)))
     subject.compare(wanted, found, "SavedModel", "outputs", _HINT, "the exported model")
 
 

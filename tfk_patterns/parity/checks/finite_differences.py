@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tfk_patterns.parity import numeric_gradient as numeric
-from tfk_patterns.parity import variants
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import Difference
-from tfk_patterns.parity.gradient_ops import gradient_ops
+from tfk_patterns.parity.numbers import numeric_gradient as numeric
+from tfk_patterns.parity.numbers import variants
+from tfk_patterns.parity.numbers.gradient_ops import gradient_ops
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _SEEDS = (0, 1)

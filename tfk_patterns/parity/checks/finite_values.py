@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns.parity import masking, special_values, variants
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.masks import masking
+from tfk_patterns.parity.numbers import special_values, variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _ZERO_HINT = (

@@ -4,8 +4,8 @@ import functools
 
 from tfk_patterns.parity import modes, observation
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.objects.python_state import python_state
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.python_state import python_state
 from tfk_patterns.parity.randomness import all_equal
 from tfk_patterns.parity.reference import equal_circumstances
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from tfk_patterns.parity import masking, variants
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.masks import masking
+from tfk_patterns.parity.numbers import variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _HINT = (

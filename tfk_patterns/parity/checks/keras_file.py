@@ -1,8 +1,8 @@
 """Files of whole models."""
 
-from tfk_patterns.parity import reloading, saving
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.saving import files, reloading
 
 _HINT = (
     "A `.keras` file holds each layer's config, the shapes it was built with, and its weights. "
@@ -12,13 +12,13 @@ _HINT = (
 
 
 @define_check(
-    follows=(*saving.FOLLOWS, "config", "weights_file", "loss_lifetime"),
+    follows=(*files.FOLLOWS, "config", "weights_file", "loss_lifetime"),
     link="https://keras.io/guides/serialization_and_saving/",
 )
 def keras_file(subject):
     """A model that comes back from a `.keras` file has its weights, outputs and losses."""
-    saving.require_no_python_code(subject)
-    saved = saving.to_save(subject)
+    files.require_no_python_code(subject)
+    saved = files.to_save(subject)
     with blamed("the model cannot be saved and loaded again", ".keras file", _HINT):
         model = reloading.from_keras_file(saved.model, reloading.custom_objects(saved.layer))
-    saving.compare_models(subject, saved, model, "the model from a .keras file", _HINT)
+    files.compare_models(subject, saved, model, "the model from a .keras file", _HINT)

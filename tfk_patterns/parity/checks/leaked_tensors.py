@@ -1,9 +1,9 @@
 """Tensors of a graph that outlive its trace."""
 
+from tfk_patterns.parity.calls.first_call import state_after_first_call
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.first_call import state_after_first_call
+from tfk_patterns.parity.objects.python_state import PythonState
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.python_state import PythonState
 
 _HINT = (
     "A tensor made while a graph is traced is of no use outside of it: return it, write it to a "

@@ -3,21 +3,21 @@
 import numpy as np
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import reloading
-from tfk_patterns.parity.added_losses import (
+from tfk_patterns.parity.calls.added_losses import (
     is_eager,
     number,
     recording_added_losses,
     require_all_listed,
     require_once,
 )
+from tfk_patterns.parity.calls.holders import HoldingModel, halved, nested
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.holders import HoldingModel, halved, nested
 from tfk_patterns.parity.observation import call_layer
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.saving import reloading
 
 _EVERY_CALL = (
     "`add_loss` belongs in `call`, in every call: no flag for the first one, no `if not "

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns.parity import masking, special_values, variants
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import Difference
+from tfk_patterns.parity.masks import masking
+from tfk_patterns.parity.numbers import special_values, variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 # Policy to what its results may be off, relative to the largest value.

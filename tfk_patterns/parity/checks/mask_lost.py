@@ -5,14 +5,14 @@ import inspect
 import numpy as np
 from tensorflow import keras
 
-from tfk_patterns.parity import output_masks, padding, padding_effects
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
-from tfk_patterns.parity.inner_calls import inner_calls, misses_mask
+from tfk_patterns.parity.masks import output_masks, padding, padding_effects
+from tfk_patterns.parity.masks.inner_calls import inner_calls, misses_mask
+from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import free_axes
-from tfk_patterns.parity.variants import trainings
+from tfk_patterns.parity.shapes.resizing import free_axes
 
 _INNER = (
     "tf ops and operators drop the mask of a tensor, so a layer called on what they return gets "
@@ -32,6 +32,8 @@ _DROPPED = (
 def mask_lost(subject):
     """A mask reaches the layers inside that use one, and comes out again or is used up."""
     padding.skip_if_not_masked(subject)
+    if not padding.says_it_masks(subject.reference.layer):
+        raise Skip("the layer does not say that it supports masking, and Keras drops the mask")
     layer = subject.layer()
     _require_passed_inside(subject, layer)
     _require_passed_on(subject, layer)

@@ -1,7 +1,7 @@
 """Shapes of masks."""
 
-from tfk_patterns.parity import output_masks
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.masks import output_masks
 from tfk_patterns.parity.outcome import Failure
 
 _HINT = (

@@ -3,10 +3,10 @@
 import numpy as np
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import object_graph
+from tfk_patterns.parity.calls.metric_recording import passes, results
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed, in_one_line
-from tfk_patterns.parity.metric_recording import passes, results
+from tfk_patterns.parity.objects import object_graph
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _HIDDEN = (

@@ -1,10 +1,10 @@
 """Names of metrics."""
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import reloading
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import in_one_line
 from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.saving import reloading
 
 _HINT = (
     "Keras logs metrics by name, and the last of one name wins: put the name of the layer into "

@@ -1,12 +1,12 @@
 """What is written in the padding."""
 
-from tfk_patterns.parity import padding
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.inner_calls import inner_calls, lets_padding_in
+from tfk_patterns.parity.masks import padding
+from tfk_patterns.parity.masks.inner_calls import inner_calls, lets_padding_in
+from tfk_patterns.parity.masks.padding_effects import compare_content
+from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.padding_effects import compare_content
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.variants import trainings
 
 
 @define_check(

@@ -1,12 +1,12 @@
 """How much padding there is."""
 
-from tfk_patterns.parity import padding
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.masks import padding
+from tfk_patterns.parity.masks.padding_effects import compare_length
+from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.padding_effects import compare_length
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import free_axes, has_fixed_size
-from tfk_patterns.parity.variants import trainings
+from tfk_patterns.parity.shapes.resizing import free_axes, has_fixed_size
 
 
 @define_check(

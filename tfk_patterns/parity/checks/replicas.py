@@ -3,13 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns.parity import object_graph, replica_step
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import Data, batch_size, taken, tensors_of
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.halves import Halves, close
+from tfk_patterns.parity.objects import object_graph
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.replication import two_replicas
+from tfk_patterns.parity.replication import replica_step
+from tfk_patterns.parity.replication.devices import two_replicas
+from tfk_patterns.parity.replication.halves import Halves, close
 
 _SAMPLES = 4
 _LOSS = (

@@ -14,8 +14,8 @@ from tfk_patterns.parity import observation
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import varied
 from tfk_patterns.parity.errors import line_of_frame
+from tfk_patterns.parity.objects.python_state import python_state
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.python_state import python_state
 from tfk_patterns.parity.reference import equal_circumstances
 
 _HINT = (

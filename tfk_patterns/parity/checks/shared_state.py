@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import object_graph, snapshot
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.objects import object_graph, snapshot
 from tfk_patterns.parity.observation import call_layer
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances

@@ -1,14 +1,14 @@
 """Shapes and dtypes in functional models."""
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import symbolic
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size
 from tfk_patterns.parity.errors import is_said
+from tfk_patterns.parity.masks.output_masks import was_in_compute_mask
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.output_masks import was_in_compute_mask
-from tfk_patterns.parity.resizing import all_grown, has_fixed_size, with_batch
+from tfk_patterns.parity.shapes import symbolic
+from tfk_patterns.parity.shapes.resizing import all_grown, has_fixed_size, with_batch
 
 
 @define_check(

@@ -5,10 +5,10 @@ import collections
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import object_graph
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import batch_size, taken
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.objects import object_graph
 from tfk_patterns.parity.outcome import Failure
 
 _UNTRACKED = (

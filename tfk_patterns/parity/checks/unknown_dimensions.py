@@ -6,22 +6,23 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import observation, symbolic
+from tfk_patterns.parity import observation
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size, tensors_of, unflatten
 from tfk_patterns.parity.errors import failure_of, in_one_line, is_said
+from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.resizing import (
+from tfk_patterns.parity.shapes import symbolic
+from tfk_patterns.parity.shapes.resizing import (
     Axis,
     free_axes,
     grown,
     skip_if_fixed,
     with_batch,
 )
-from tfk_patterns.parity.variants import trainings
 
 _HINT = (
     "`inputs.shape[i]` is None for an axis of unknown size, and what Python makes of a known one "

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import saving
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.saving import files
 
 _HINT = (
     "A file of weights holds what each layer and sublayer saves, in the order in which it was "
@@ -17,12 +17,12 @@ _HINT = (
 
 
 @define_check(
-    follows=saving.FOLLOWS,
+    follows=files.FOLLOWS,
     link="https://keras.io/api/models/model_saving_apis/weights_saving_and_loading/",
 )
 def weights_file(subject):
     """Weights from a file go to the same places of a fresh layer, which then does the same."""
-    saved = saving.to_save(subject)
+    saved = files.to_save(subject)
     if not saved.model.weights:
         subject.skip_if_nothing("the layer has no weights")
     with equal_circumstances(), tempfile.TemporaryDirectory() as folder:
@@ -32,7 +32,7 @@ def weights_file(subject):
         model = _fresh_model(subject, saved)
         with blamed("the weights cannot be loaded into a fresh layer", "load_weights", _HINT):
             model.load_weights(path)
-    saving.compare_models(subject, saved, model, "load_weights into a fresh layer", _HINT)
+    files.compare_models(subject, saved, model, "load_weights into a fresh layer", _HINT)
 
 
 def _fresh_model(subject, saved):

@@ -4,9 +4,9 @@ import inspect
 
 import numpy as np
 
-from tfk_patterns.parity import variants
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.modes import MODES
+from tfk_patterns.parity.numbers import variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _HINT = (

@@ -12,7 +12,7 @@ from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.model_subject import trainable_values
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
-from tfk_patterns.parity.replication import two_replicas
+from tfk_patterns.parity.replication.devices import two_replicas
 
 _TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 _HINT = (

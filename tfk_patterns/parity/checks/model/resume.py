@@ -13,7 +13,7 @@ from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
-from tfk_patterns.parity.reloading import custom_objects
+from tfk_patterns.parity.saving.reloading import custom_objects
 
 _HINT = (
     "What training depends on must be in the file: state in weights (`self.add_weight`), not in "

@@ -13,9 +13,10 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import captured, randomness
-from tfk_patterns.parity.captured import is_of_a_library, own_classes
-from tfk_patterns.parity.plain_values import MOST_ENTRIES, text_of
+from tfk_patterns.parity import randomness
+from tfk_patterns.parity.objects import captured
+from tfk_patterns.parity.objects.captured import is_of_a_library, own_classes
+from tfk_patterns.parity.objects.plain_values import MOST_ENTRIES, text_of
 
 _MOST_THINGS = 20_000
 

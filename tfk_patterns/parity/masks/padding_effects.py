@@ -4,17 +4,22 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import padding
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import Data
+from tfk_patterns.parity.masks import padding
 from tfk_patterns.parity.observation import values_by_name, weighted_sum
-from tfk_patterns.parity.resizing import Axis
+from tfk_patterns.parity.shapes.resizing import Axis
 from tfk_patterns.parity.subject import Subject
 
 CONTENT = (
     "Padding enters a sum, mean, maximum, softmax, convolution or batch statistic: multiply by the "
     "mask (`tf.where` where values may be large), add a large negative number to scores, divide by "
     "the number of valid steps; and give the mask to the layers inside."
+)
+IGNORED = (
+    "The layer does not say that it takes a mask: let `call` take `mask`, use it, and set "
+    "`supports_masking = True` after `super().__init__()`. A layer that is never fed padding needs "
+    "no mask in its case."
 )
 LENGTH = (
     "The number of steps, padding included, enters the result: divide by the number of valid "
@@ -30,14 +35,15 @@ def compare_content(subject: Subject, layer, training: bool) -> None:
     """
     expected, valid = _effects(subject, layer, subject.data, training)
     for magnitude in padding.magnitudes(subject):
-        where = f"eager, training={training}, padding of size {magnitude:g}"
+        where = f"eager, training={training}, padding of magnitude {magnitude:g}"
         data = padding.with_rubbish(subject.data, magnitude)
         found, _ = _effects(subject, layer, data, training, valid)
         if _is_finite(expected) and not _is_finite(found) and _overflows(subject, data, training):
             subject.tally.left_out[where] = "such numbers are too large for the layer anywhere"
             continue
         for name, wanted in expected.items():
-            subject.compare(wanted, found[name], where, name, CONTENT, source="the case's padding")
+            hint = CONTENT if padding.says_it_masks(layer) else IGNORED
+            subject.compare(wanted, found[name], where, name, hint, source="the case's padding")
 
 
 def compare_length(subject: Subject, layer, axis: Axis, training: bool) -> None:

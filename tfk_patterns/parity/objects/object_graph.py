@@ -11,7 +11,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.captured import function_in, is_of_a_library, own_classes, things_of
+from tfk_patterns.parity.objects.captured import (
+    function_in,
+    is_of_a_library,
+    own_classes,
+    things_of,
+)
 
 _SEQUENCES = (list, tuple, collections.deque)
 _SETS = (set, frozenset)

@@ -9,11 +9,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import reloading
-from tfk_patterns.parity.captured import is_of_a_library, own_classes
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.objects.captured import is_of_a_library, own_classes
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.saving import reloading
 
 # Arguments of every layer: their values are compared, wherever the config has them.
 OF_EVERY_LAYER = {

@@ -4,10 +4,10 @@ from typing import Any
 
 from tensorflow import keras
 
-from tfk_patterns.parity import configs
 from tfk_patterns.parity.errors import blamed, shown
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.randomness import all_equal
+from tfk_patterns.parity.saving import configs
 
 # Another valid value of an argument whose name ends so.
 _OTHER_OBJECTS = {

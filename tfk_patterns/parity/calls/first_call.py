@@ -5,7 +5,7 @@ import contextlib
 from tfk_patterns.parity import observation
 from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.modes import run_in
-from tfk_patterns.parity.python_state import PythonState, python_state
+from tfk_patterns.parity.objects.python_state import PythonState, python_state
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject
 

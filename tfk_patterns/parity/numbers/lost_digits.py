@@ -4,9 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import numeric_gradient as numeric
-from tfk_patterns.parity import observation, variants
+from tfk_patterns.parity import observation
 from tfk_patterns.parity.modes import nodes_of
+from tfk_patterns.parity.numbers import numeric_gradient as numeric
+from tfk_patterns.parity.numbers import variants
 
 # Along a short line, what is computed in float64 is straight to its last digits. Step size, and
 # how far from straight, relative to the mean: first for float32, then for half precision.

@@ -11,10 +11,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import fitting, reloading
+from tfk_patterns.parity import fitting
+from tfk_patterns.parity.calls.holders import halved
 from tfk_patterns.parity.data import Data, batch_size, taken
-from tfk_patterns.parity.holders import halved
 from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.saving import reloading
 
 EPOCHS = 2
 

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import object_graph
-from tfk_patterns.parity.captured import own_classes
 from tfk_patterns.parity.errors import shown
+from tfk_patterns.parity.objects import object_graph
+from tfk_patterns.parity.objects.captured import own_classes
 from tfk_patterns.parity.outcome import Failure
 
 _HINT = (

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import padding
+from tfk_patterns.parity.calls.watching import watched_calls
+from tfk_patterns.parity.masks import padding
 from tfk_patterns.parity.observation import masks_of
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject
-from tfk_patterns.parity.watching import watched_calls
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.captured import is_of_a_library
+from tfk_patterns.parity.objects.captured import is_of_a_library
 from tfk_patterns.parity.reference import equal_circumstances
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import dtype_errors, observation
+from tfk_patterns.parity import observation
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import Data
 from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.numbers import dtype_errors
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject

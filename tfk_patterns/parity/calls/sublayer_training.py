@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.captured import is_of_a_library
+from tfk_patterns.parity.objects.captured import is_of_a_library
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from tfk_patterns.parity.errors import blamed
 from tfk_patterns.parity.observation import masks_of
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
-from tfk_patterns.parity.resizing import all_grown
+from tfk_patterns.parity.shapes.resizing import all_grown
 from tfk_patterns.parity.subject import Subject
 
 Masks = dict[str, tuple[tuple[int | None, ...], np.ndarray | None]]
@@ -36,7 +36,7 @@ def masks_in_modes(subject: Subject) -> Iterator[tuple[str, Masks]]:
     """
     own = _eager(subject.raw_outputs)
     if not subject.reference.layer.supports_masking:
-        raise Skip("the layer supports no masking: a mask on an output comes from a layer inside")
+        raise Skip("the layer does not set `supports_masking`: it makes no mask for its outputs")
     if not has_any(own) and not makes_masks(subject):
         raise Skip("no output carries a mask")
     yield "eager", own

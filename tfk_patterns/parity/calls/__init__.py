@@ -1,0 +1,1 @@
+"""What happens in the calls of a layer and of the layers in it."""

@@ -1,0 +1,1 @@
+"""Masks, padding, and what they do."""

@@ -1,0 +1,1 @@
+"""Gradients by other ways, special values, and layers of other dtypes."""

@@ -1,0 +1,1 @@
+"""What a layer holds, and what its code can reach."""

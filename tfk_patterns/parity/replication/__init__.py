@@ -1,0 +1,1 @@
+"""The same step on one device and on two."""

@@ -1,0 +1,1 @@
+"""Configs, files, and what comes back from them."""

@@ -1,0 +1,1 @@
+"""Sizes of axes: others than the case's, and unknown ones."""

@@ -241,16 +241,33 @@ def test_an_unknown_kind_of_checks_is_refused():
         list_checks("layers")
 
 
-def test_the_harness_leaves_everything_as_it_was():
+class SeedsEverything(keras.layers.Dropout):
+    def __init__(self):
+        keras.utils.set_random_seed(1)
+        super().__init__(0.5)
+
+
+def draws():
+    """One number from each generator of the process, those of Keras and TensorFlow too."""
+    layer = keras.layers.Dense(1)  # Keras 2 draws its seed from a generator of its own
+    layer.build((None, 1))
+    numbers = [layer.kernel, tf.random.normal((1,)), random.random(), np.random.random()]
+    if _keras.GENERATION == 3:
+        numbers.append(keras.random.normal((1,)))
+    return [float(np.ravel(number)[0]) for number in numbers]
+
+
+@pytest.mark.parametrize("layer", [lambda: keras.layers.Dropout(0.5), SeedsEverything])
+def test_the_harness_leaves_everything_as_it_was(layer):
     inputs, mask = INPUTS.copy(), np.array([True, False, True, True])
-    random.seed(7)
-    np.random.seed(7)
-    expected = random.random(), np.random.random()
-    random.seed(7)
-    np.random.seed(7)
+    keras.utils.set_random_seed(7)
+    expected = [draws(), draws()]
+    keras.utils.set_random_seed(7)
     policy = keras.mixed_precision.global_policy().name
-    check_layer(LayerCase(lambda: keras.layers.Dropout(0.5), inputs, mask=mask))
-    assert (random.random(), np.random.random()) == expected
+    found = [draws()]
+    check_layer(LayerCase(layer, inputs, mask=mask), on_fail="report")
+    found.append(draws())
+    assert found == expected
     assert np.array_equal(inputs, INPUTS)
     assert mask.tolist() == [True, False, True, True]
     assert keras.mixed_precision.global_policy().name == policy

@@ -57,6 +57,7 @@ supports_jit = _twin.supports_jit
 tensorflow_variables_of = _twin.tensorflow_variables_of
 trainable_variables = _twin.trainable_variables
 variable_name = _twin.variable_name
+without_global_seed = _twin.without_global_seed
 
 __all__ = [
     "AUTOGRAPH",
@@ -99,4 +100,5 @@ __all__ = [
     "tensorflow_variables_of",
     "trainable_variables",
     "variable_name",
+    "without_global_seed",
 ]

@@ -184,6 +184,20 @@ def recurrent_states(layer) -> list:
 
 
 @contextlib.contextmanager
+def tensorflow_seed_kept():
+    """Puts TensorFlow's global seed back, and the place in the numbers that it has reached."""
+    context = vars(eager_context.context())
+    before = {name: context[name] for name in ("_seed", "_rng") if name in context}
+    reached = before["_rng"].getstate() if "_rng" in before else None
+    try:
+        yield
+    finally:
+        context.update(before)
+        if reached is not None:
+            before["_rng"].setstate(reached)
+
+
+@contextlib.contextmanager
 def repeated_draws():
     """Lets what eager mode draws from TensorFlow's global state start alike, and puts it back.
 

@@ -1,13 +1,14 @@
 """What the library needs of Keras 2: tf.keras of TensorFlow 2.15, or tf-keras."""
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import is_metric, state_variables
+from tfk_patterns._keras.common import is_metric, state_variables, tensorflow_seed_kept
 
 _AGGREGATION = {
     "none": {},
@@ -133,6 +134,20 @@ def global_policy(name: str) -> Iterator:
         # Without a policy, the default one follows `set_floatx`.
         is_default = previous.name == keras.backend.floatx()
         keras.mixed_precision.set_global_policy(None if is_default else previous)
+
+
+@contextlib.contextmanager
+def without_global_seed() -> Iterator:
+    """Keras' random numbers as where no seed was set; all seeds are as they were after."""
+    package = keras.layers.Layer.__module__.split(".")[0]
+    state = importlib.import_module(f"{package}.src.backend")._SEED_GENERATOR
+    before = getattr(state, "generator", None)
+    state.generator = None
+    try:
+        with tensorflow_seed_kept():
+            yield
+    finally:
+        state.generator = before
 
 
 def shape_argument(shape):

@@ -1,6 +1,7 @@
 """What the library needs of Keras 3 on its TensorFlow backend."""
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import defines, state_variables
+from tfk_patterns._keras.common import defines, state_variables, tensorflow_seed_kept
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
@@ -156,6 +157,20 @@ def global_policy(name: str) -> Iterator:
         yield
     finally:
         keras.mixed_precision.set_global_policy(previous)
+
+
+@contextlib.contextmanager
+def without_global_seed() -> Iterator:
+    """Keras' random numbers as where no seed was set; all seeds are as they were after."""
+    state = importlib.import_module("keras.src.backend.common.global_state").GLOBAL_STATE_TRACKER
+    names = ("global_random_seed", "global_seed_generator")
+    before = {name: getattr(state, name, None) for name in names}
+    vars(state).update(dict.fromkeys(names))
+    try:
+        with tensorflow_seed_kept():
+            yield
+    finally:
+        vars(state).update(before)
 
 
 def shape_argument(shape):

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tfk_patterns import _keras
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.report import ParityError, Report, Result
@@ -155,7 +156,8 @@ class SelectedCheck:
             Skip: The check cannot apply.
         """
         __tracebackhide__ = True  # pytest then shows the report, not this
-        result = _recent_verdicts(case, self.selected, self.subject_of)[self.name]
+        with _keras.without_global_seed():
+            result = _recent_verdicts(case, self.selected, self.subject_of)[self.name]
         if result.verdict == "skipped":
             raise Skip(result.reason)
         if result.verdict == "xfail":

@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 
-from tfk_patterns import _validate
+from tfk_patterns import _keras, _validate
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.check import Check, SelectedCheck, Verdicts
 from tfk_patterns.parity.checks import LAYER_CHECKS
@@ -179,10 +179,12 @@ def _check(kind, case, checks, on_fail) -> Report:
         raise _validate.type_error("case", f"a {_CASES[kind].__name__}", case)
     _kind_of(case)
     _validate.one_of("on_fail", on_fail, ("raise", "report"))
-    subject, selected = _SUBJECTS[kind](case), _select(kind, checks)
-    verdicts = Verdicts(subject, selected)
+    selected = _select(kind, checks)
     names = _with_progress(case.name, [check.name for check in selected])
-    results = [verdicts[name] for name in names]
+    with _keras.without_global_seed():
+        subject = _SUBJECTS[kind](case)
+        verdicts = Verdicts(subject, selected)
+        results = [verdicts[name] for name in names]
     if "custom_layers" in verdicts:
         results = failed_on_layers(subject, results)
     report = Report(case.name, tuple(results))

@@ -1,6 +1,7 @@
 """Training that the compiled step changes."""
 
 import numpy as np
+from tensorflow import keras
 
 from tests.parity.broken_models import TwoLayers, broken
 
@@ -37,8 +38,24 @@ class AddsNoise(TwoLayers):
         super().move([g + 0.1 * np.random.normal(size=g.shape) for g in gradients])
 
 
+class ForgetsTraining(TwoLayers):
+    """Calls itself as in inference, so that its dropout does nothing."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Dropout(0.5, seed=1)
+
+    def call(self, inputs, training=None):
+        return self.out(self.dropout(self.hidden(inputs), training=training))
+
+    def loss_and_outputs(self, x, y, sample_weight):
+        outputs = self(x)
+        return self.compute_loss(x, y, outputs, sample_weight), outputs
+
+
 BROKEN = [
     broken("fit", AppliesEverySecondStep, "iterations[0] is"),
     broken("fit", WarmsUp, "where run_eagerly=True gives"),
     broken("fit", AddsNoise, "where run_eagerly=True gives"),
+    broken("fit", ForgetsTraining, "nothing in the training step is called with `training=True`"),
 ]

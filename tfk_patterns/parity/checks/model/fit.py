@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import modes
+from tfk_patterns.parity.calls.step_training import require_training
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.outcome import Failure, Skip
@@ -25,8 +26,12 @@ _TRIES = 3  # TensorFlow itself reads a variable too late in a few runs of 100 (
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def fit(subject):
-    """Two epochs of `fit` are those of `run_eagerly=True`: logs, weights, iterations, state."""
+    """Two epochs of `fit` are those of `run_eagerly=True`: logs, weights, iterations, state.
+
+    And a training step says `training=True` where that makes a difference.
+    """
     expected = subject.fitted
+    require_training(subject)
     if any(layer for layer in _keras.sublayers(subject.reference.model) if _is_dynamic(layer)):
         raise Skip("a layer is dynamic: the model runs eagerly in every mode")
     for mode in ("graph", "xla"):

@@ -52,10 +52,10 @@ def defined_beside(cls: type) -> dict[str, Any]:
     """
     if is_of_a_library(cls):
         return {}
-    module = sys.modules.get(cls.__module__)
+    module = sys.modules.get(cls.__module__)  # none where the code was run by `exec`
     return {
         name: thing
-        for name, thing in vars(module).items()
+        for name, thing in getattr(module, "__dict__", {}).items()
         if callable(thing)
         and getattr(thing, "__module__", None) == cls.__module__
         and not any(hasattr(names, name) for names in _KERAS_NAMES)

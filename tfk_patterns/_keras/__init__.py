@@ -42,6 +42,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
 AUTOGRAPH: bool = _twin.AUTOGRAPH
 add_exact_weight = _twin.add_exact_weight
 believes_shapes_of = _twin.believes_shapes_of
+build_on_replicas = _twin.build_on_replicas
 call_exported = _twin.call_exported
 check_generation_of = _twin.check_generation_of
 global_policy = _twin.global_policy
@@ -67,6 +68,7 @@ __all__ = [
     "attached_mask",
     "believes_shapes_of",
     "bookkeeping",
+    "build_on_replicas",
     "call_exported",
     "check_generation_of",
     "defines",

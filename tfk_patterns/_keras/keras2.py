@@ -150,6 +150,14 @@ def without_global_seed() -> Iterator:
         state.generator = before
 
 
+def build_on_replicas(strategy, model, inputs) -> None:
+    """Calls a model in the scope of a strategy, so that all of it is built.
+
+    As `fit` does, on the replicas: outside of them no metric can be updated.
+    """
+    strategy.run(model, (inputs,), {"training": False})
+
+
 def shape_argument(shape):
     """A shape with `None` for unknown axes, in the form that `compute_output_shape` is given."""
     return tf.TensorShape(shape)

@@ -173,6 +173,11 @@ def without_global_seed() -> Iterator:
         vars(state).update(before)
 
 
+def build_on_replicas(strategy, model, inputs) -> None:
+    """Calls a model in the scope of a strategy, so that all of it is built."""
+    model(inputs, training=False)
+
+
 def shape_argument(shape):
     """A shape with `None` for unknown axes, in the form that `compute_output_shape` is given."""
     return tuple(shape)

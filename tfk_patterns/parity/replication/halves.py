@@ -48,7 +48,7 @@ class Halves:
                 continue
             ends = [state[name] for state in states]
             change, *changes = (
-                end.astype("float64") - start.astype("float64") for end in (after[name], *ends)
+                _exact(end) - _exact(start) for end in (after[name], *ends)
             )
             if _adds_up(change, changes):
                 of_halves[name] = ends
@@ -93,7 +93,11 @@ def close(one, other) -> bool:
     one, other = np.asarray(one), np.asarray(other)
     if one.shape != other.shape or one.dtype.kind in "SUO":
         return one.shape == other.shape and bool(np.all(one == other))
-    digits = 1e-3 if one.dtype.name in ("float32", "float64") else 5e-2
-    scale = np.max(np.abs(one.astype("float64")), initial=1e-2)
-    both = one.astype("float64"), other.astype("float64")
+    digits = 5e-2 if one.dtype.name in ("float16", "bfloat16") else 1e-3
+    both = _exact(one), _exact(other)
+    scale = np.max(np.abs(both[0]), initial=1e-2)
     return np.allclose(*both, rtol=digits, atol=digits * 1e-2 * scale, equal_nan=True)
+
+
+def _exact(array: np.ndarray) -> np.ndarray:
+    return array.astype("complex128" if array.dtype.kind == "c" else "float64")

@@ -42,21 +42,24 @@ def step(subject, strategy, data: Data, training: bool) -> Step:
     """
     with equal_circumstances():
         with strategy.scope():
-            layer = subject.reference.built(subject.reference.fresh())
+            layer = subject.reference.fresh()
             model = _MeanModel(layer, data, subject.case.fixed_kwargs, training)
             samples = tf.range(batch_size(data))
-            model(samples, training=False)
+            _keras.build_on_replicas(strategy, model, samples)
             subject.reference.restore(layer)
             optimizer = keras.optimizers.SGD(learning_rate=_LEARNING_RATE)
             model.compile(optimizer=optimizer, run_eagerly=True)
         batches = tf.data.Dataset.from_tensors((samples,))
         history = model.fit(batches, epochs=1, shuffle=False, verbose=0).history
+    # Built inside of a model, a layer gives its variables longer names.
+    names = list(values_by_name(_keras.state_variables(subject.reference.layer)))
+    named = dict(zip(names, _keras.state_variables(layer), strict=True))
+    values = {name: np.asarray(tf.convert_to_tensor(v)) for name, v in named.items()}
     trainable = {id(variable) for variable in layer.trainable_variables}
-    variables = _keras.state_variables(layer)
     return Step(
-        logs={without_number(name): np.float32(values[0]) for name, values in history.items()},
-        weights=values_by_name([v for v in variables if id(v) in trainable]),
-        state=values_by_name([v for v in variables if id(v) not in trainable]),
+        logs={without_number(name): np.float32(logged[0]) for name, logged in history.items()},
+        weights={name: values[name] for name, v in named.items() if id(v) in trainable},
+        state={name: values[name] for name, v in named.items() if id(v) not in trainable},
     )
 
 

@@ -69,6 +69,28 @@ class TwoLayers(keras.Model):
         return self.compute_metrics(x, y, outputs, sample_weight)
 
 
+class Tracked(TwoLayers):
+    """A model that keeps its loss in a metric of its own, right as it stands."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.tracker = keras.metrics.Mean(name="loss")
+
+    @property
+    def metrics(self):
+        return [self.tracker]
+
+    def logs(self, loss, x, y, outputs, sample_weight):
+        self.tracker.update_state(loss * replica_count())
+        return {"loss": self.tracker.result()}
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        outputs = self(x, training=False)
+        loss = self.compute_loss(x, y, outputs, sample_weight)
+        return Tracked.logs(self, loss, x, y, outputs, sample_weight)
+
+
 def replica_count():
     """The number of replicas, by which `compute_loss` divides."""
     return tf.distribute.get_strategy().num_replicas_in_sync

@@ -1,9 +1,8 @@
 """Evaluation and prediction that train, and batch methods that do something else."""
 
-import tensorflow as tf
 from tensorflow import keras
 
-from tests.parity.broken_models import TwoLayers, broken
+from tests.parity.broken_models import TwoLayers, broken, replica_count
 
 
 class Normalized(TwoLayers):
@@ -38,9 +37,25 @@ class EvaluatesLastBatch(TwoLayers):
     """Returns the loss of the batch, so that the last one stands for all."""
 
     def test_step(self, data):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        loss = tf.reduce_mean(tf.square(y - self(x, training=False)))
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        loss = self.compute_loss(x, y, self(x, training=False), sample_weight)
         return {"loss": loss, "last": loss}
+
+
+class EvaluatesNothing(TwoLayers):
+    """Keeps the loss of training in a metric that stays zero in `evaluate`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.tracker = keras.metrics.Mean(name="loss")
+
+    @property
+    def metrics(self):
+        return [self.tracker]
+
+    def logs(self, loss, x, y, outputs, sample_weight):
+        self.tracker.update_state(loss * replica_count())
+        return {"loss": self.tracker.result()}
 
 
 class UnpacksTwo(TwoLayers):
@@ -66,7 +81,8 @@ BROKEN = [
         "evaluate_predict", EvaluatesInTraining, "`evaluate` calls the model with training=True"
     ),
     broken("evaluate_predict", PredictsInTraining, "`predict` calls the model with training=True"),
-    broken("evaluate_predict", EvaluatesLastBatch, "`evaluate` says that `loss` is"),
+    broken("evaluate_predict", EvaluatesLastBatch, "where its batches alone have the mean"),
+    broken("evaluate_predict", EvaluatesNothing, "`evaluate` says that `loss` is 0"),
     broken("batch_methods", UnpacksTwo, "`train_on_batch` raised", generations=(3,)),
     broken("batch_methods", ReturnsNoLogs, "gives no loss"),
 ]

@@ -1,9 +1,8 @@
 """Logs that are not what they say."""
 
 import tensorflow as tf
-from tensorflow import keras
 
-from tests.parity.broken_models import TwoLayers, broken
+from tests.parity.broken_models import Tracked, TwoLayers, broken
 
 
 class ReturnsTheLoss(TwoLayers):
@@ -20,36 +19,15 @@ class ReturnsTheLastLoss(TwoLayers):
         return {"loss": loss, "largest": tf.reduce_max(outputs)}
 
 
-class LogsTheRoot(TwoLayers):
+class LogsTheRoot(Tracked):
     """Logs the root of the loss as `loss`."""
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.tracker = keras.metrics.Mean(name="loss")
-
-    @property
-    def metrics(self):
-        return [self.tracker]
-
     def logs(self, loss, x, y, outputs, sample_weight):
-        self.tracker.update_state(tf.sqrt(loss))
-        return {"loss": self.tracker.result()}
+        return super().logs(tf.sqrt(loss), x, y, outputs, sample_weight)
 
 
-class ForgetsTheMetrics(TwoLayers):
+class ForgetsTheMetrics(Tracked):
     """Returns the loss's mean alone, whatever `compile` was given."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.tracker = keras.metrics.Mean(name="loss")
-
-    def logs(self, loss, x, y, outputs, sample_weight):
-        self.tracker.update_state(loss)
-        return {"loss": self.tracker.result()}
-
-    @property
-    def metrics(self):
-        return [self.tracker]
 
 
 class SwapsTheArguments(TwoLayers):

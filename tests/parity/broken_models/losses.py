@@ -3,23 +3,18 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.parity.broken_models import CLASSES, TwoLayers, broken, compiled, replica_count
+from tests.parity.broken_models import CLASSES, Tracked, TwoLayers, broken, compiled, replica_count
 
 
-class MeanSquare(TwoLayers):
+class MeanSquare(Tracked):
     """Has a loss of its own in the place of `compute_loss`, right with `+ self.added()`."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.hidden = keras.layers.Dense(5, activation="tanh", kernel_regularizer="l2")
-        self.tracker = keras.metrics.Mean(name="loss")
 
-    @property
-    def metrics(self):
-        return [self.tracker]
-
-    def loss_and_outputs(self, x, y, sample_weight):
-        outputs = self(x, training=True)
+    def loss_and_outputs(self, x, y, sample_weight, training=True):
+        outputs = self(x, training=training)
         errors = tf.reduce_mean(tf.square(y - outputs), axis=-1)
         return self.mean(errors, sample_weight) + self.added(), outputs
 
@@ -31,13 +26,9 @@ class MeanSquare(TwoLayers):
     def added(self):
         return sum(self.losses) / replica_count()
 
-    def logs(self, loss, x, y, outputs, sample_weight):
-        self.tracker.update_state(loss * replica_count())
-        return {"loss": self.tracker.result()}
-
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        loss, outputs = self.loss_and_outputs(x, y, sample_weight)
+        loss, outputs = self.loss_and_outputs(x, y, sample_weight, training=False)
         return self.logs(loss, x, y, outputs, sample_weight)
 
 

@@ -11,7 +11,7 @@ class Scaled(TwoLayers):
     """Computes in float16; right with the loss scaled and the gradients unscaled once."""
 
     def __init__(self, **kwargs):
-        super().__init__(dtype="mixed_float16", **kwargs)
+        super().__init__(**{"dtype": "mixed_float16", **kwargs})
         self.hidden = keras.layers.Dense(5, activation="tanh", dtype="mixed_float16")
         self.out = keras.layers.Dense(1, dtype="float32")
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tests.parity.broken_models import TwoLayers, broken
+from tests.parity.broken_models import TwoLayers, broken, replica_count
 from tests.parity.broken_models.losses import MeanSquare
 
 
@@ -10,7 +10,10 @@ class AveragesOverItsShare(MeanSquare):
     """Divides by the samples that a replica sees, so that the sum over replicas is doubled."""
 
     def mean(self, errors, sample_weight):
-        return tf.reduce_mean(errors)
+        return super().mean(errors, sample_weight) * replica_count()
+
+    def logs(self, loss, x, y, outputs, sample_weight):
+        return super().logs(loss / replica_count(), x, y, outputs, sample_weight)
 
 
 class LogsItsShare(TwoLayers):

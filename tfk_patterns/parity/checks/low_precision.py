@@ -107,7 +107,7 @@ def _valid_places(results: dict[str, Any]) -> dict[str, np.ndarray]:
     """Where the outputs are not masked, by name: behind a mask may be anything."""
     outputs = variants.all_leaves(results["outputs"], "outputs")
     return {
-        name: np.expand_dims(mask, tuple(range(mask.ndim, leaf.ndim)))
+        name: np.expand_dims(mask, tuple(range(mask.ndim, leaf.ndim))).astype(bool)
         for (name, leaf), mask in zip(outputs.items(), results["masks"], strict=False)
         if mask is not None and mask.shape == leaf.shape[: mask.ndim]
     }

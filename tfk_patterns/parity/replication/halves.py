@@ -47,9 +47,7 @@ class Halves:
             if start.dtype.kind in "SUO":
                 continue
             ends = [state[name] for state in states]
-            change, *changes = (
-                _exact(end) - _exact(start) for end in (after[name], *ends)
-            )
+            change, *changes = (_exact(end) - _exact(start) for end in (after[name], *ends))
             if _adds_up(change, changes):
                 of_halves[name] = ends
             if close(change, np.add(*changes)) or close(*changes):

@@ -89,13 +89,21 @@ def _check_evaluate(subject):
     with equal_circumstances():
         compiled = evaluated(model, subject.data, case.batch_size)
     subject.compare(first, compiled, "evaluate in the graph", "logs", _TEST_HINT, "eager mode")
-    _check_loss(subject, first)
+    _check_loss(subject, first, steps)
 
 
-def _check_loss(subject, logs):
-    """The loss of all batches is the mean of what each of them alone has."""
+def _check_loss(subject, logs, steps):
+    """The loss is no zero that nothing has updated, and of all batches the mean of each one's."""
     if "loss" not in logs:
         return
+    computed = [abs(number) for step in steps for number in step.computed + step.losses]
+    if logs["loss"] == 0 and max(computed, default=0.0) > 0:
+        raise Failure(
+            f"`evaluate` says that `loss` is 0 where a loss of {max(computed):.7g} is computed",
+            "evaluate, eager",
+            "A metric in `metrics` that `test_step` does not update stays 0: write a `test_step` "
+            "that updates it, or keep `super().metrics`.",
+        )
     model, case = subject.model(), subject.case
     _keras.run_in_mode(model, "eager")
     starts = range(0, case.samples, case.batch_size)

@@ -89,7 +89,9 @@ def _check_evaluation(subject, ones, uneven):
         return [evaluated(recorder.model, data, subject.case.batch_size) for data in arguments]
 
     (even, other), _ = subject.recorded(run)
-    if "loss" in even and np.array_equal(even["loss"], other["loss"]):
+    if even.get("loss", 0) == 0:  # `evaluate_predict` says so
+        return
+    if np.array_equal(even["loss"], other["loss"]):
         raise Failure(
             "sample weights of 1 and 3 give the same loss in `evaluate` as weights of 1",
             "evaluate, eager",

@@ -64,7 +64,7 @@ _BOTH: dict[str, dict[str, str]] = {
     "GlobalAveragePooling1D_masked": {"fully_masked": _ALL_MASKED},
     "Model_functional_masked": {"fully_masked": _ALL_MASKED},
     "Dot": {"low_precision": _ZEROS},
-    "UpSampling2D": {"fit": _RESIZING},
+    "UpSampling2D": {"outputs": _RESIZING, "fit": _RESIZING},
 }
 _KERAS_3: dict[str, dict[str, str]] = {
     **{name: {"frozen_state": _FROZEN} for name in _SPECTRAL},
@@ -137,11 +137,7 @@ _KERAS_2: dict[str, dict[str, str]] = {
     },
     **{f"Random{name}": {"export": _EXPORTED} for name in _AUGMENTING_2},
 }
-# Where it cannot be traced, what else it does wrong follows from that.
-_KERAS_2_15 = {
-    **{name: {"eager_only": _UNTRACED} for name in _SPECTRAL},
-    "UpSampling2D": {"outputs": _RESIZING, "fit": _RESIZING},
-}
+_KERAS_2_15 = {name: {"eager_only": _UNTRACED} for name in _SPECTRAL}
 _KERAS_2_21 = {name: {"frozen_state": _FROZEN, "keras_file": _LOADED} for name in _SPECTRAL}
 
 

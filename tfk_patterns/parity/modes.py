@@ -116,6 +116,8 @@ def why_not_compiled(error: Exception) -> str | None:
         return f"XLA has no kernel for it ({_shortened(unsupported.group(1))})"
     if re.search(r"compile-time constant|not compilable|XLA_CPU_JIT|XlaCompile|uncompilable", text):
         return f"XLA cannot compile it ({_shortened(text.strip().splitlines()[0])})"
+    if re.search(r"RET_CHECK failure.*variable\.var\(\)", text):
+        return "XLA takes no resource but variables, and no lookup table"
     return None
 
 

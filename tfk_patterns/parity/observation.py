@@ -69,6 +69,12 @@ def observe(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training
     )
 
 
+def plain_outputs(layer, data: Data, fixed_kwargs: dict[str, Any], mode: str, training: bool):
+    """The outputs of one call in a mode of which no gradient is taken: to XLA another program."""
+    function = run_in(mode, functools.partial(_outputs, layer, fixed_kwargs, training))
+    return as_arrays(function(data))
+
+
 @dataclasses.dataclass(frozen=True)
 class Call:
     """What one call of a layer gave.
@@ -188,13 +194,17 @@ def named(things, name_of: Callable) -> list[tuple[str, Any]]:
     return list(found.items())
 
 
+def _outputs(layer, fixed_kwargs, training, data):
+    return tf.nest.map_structure(_as_tensor, call_layer(layer, data, fixed_kwargs, training))
+
+
 def _observed_call(layer, fixed_kwargs, training, data):
     # A tape takes no gradient by a sparse or a ragged tensor.
     watched = [t for t in tf.nest.flatten(data) if isinstance(t, tf.Tensor) and t.dtype.is_floating]
     weights = _keras.trainable_variables(layer)
     with tf.GradientTape() as tape:
         tape.watch(watched)
-        outputs = tf.nest.map_structure(_as_tensor, call_layer(layer, data, fixed_kwargs, training))
+        outputs = _outputs(layer, fixed_kwargs, training, data)
         losses = [tf.convert_to_tensor(loss) for loss in layer.losses]
         target = weighted_sum(outputs) + sum(
             tf.cast(tf.reduce_sum(loss), tf.float64) for loss in losses

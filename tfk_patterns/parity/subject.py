@@ -98,6 +98,10 @@ class Subject(BaseSubject):
         """Three calls in a mode; made once."""
         return self._in_mode(observation.observe, mode, training)
 
+    def plain_outputs(self, mode: str, training: bool):
+        """The outputs of a call in a mode of which no gradient is taken; made once."""
+        return self._in_mode(observation.plain_outputs, mode, training)
+
     def fit(self, mode: str, training: bool) -> fitting.FitObservation:
         """Four steps of `fit` in a mode; made once."""
         return self._in_mode(fitting.fit, mode, training)

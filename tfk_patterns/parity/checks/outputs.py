@@ -17,4 +17,8 @@ _HINT = (
 def outputs(subject):
     """The outputs of three calls are those of eager mode, in inference and in training."""
     compare_calls(subject, "outputs", _HINT)
+    if "xla, training=False" not in subject.tally.left_out:
+        expected = subject.observe("eager", False).calls[0]["outputs"]
+        found = subject.plain_outputs("xla", False)
+        subject.compare(expected, found, "xla, training=False, no gradient", "outputs", _HINT)
     subject.skip_if_nothing("the layer has no outputs")

@@ -103,6 +103,21 @@ class ListsWeightTwice(keras.layers.Layer):
         return inputs * self.scale
 
 
+class GeneratorInNamespace(keras.layers.Layer):
+    """Keeps its generator where no file of TensorFlow finds it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.noise = types.SimpleNamespace(generator=tf.random.Generator.from_seed(3))
+
+    def call(self, inputs, training=None):
+        if not training:
+            return tf.identity(inputs)
+        return inputs + 0.1 * tf.cast(
+            self.noise.generator.normal(tf.shape(inputs)), self.compute_dtype
+        )
+
+
 _CHECK = "tracked_variables"
 
 BROKEN = [
@@ -111,5 +126,6 @@ BROKEN = [
     broken(_CHECK, VariableInClosure, "slope (in the closure of"),
     broken(_CHECK, CounterInNamespace, "layer.state.count is a variable of shape"),
     broken(_CHECK, OffsetOfEachBatchSize, "a call on a batch twice as large", generations=(2,)),
+    broken(_CHECK, GeneratorInNamespace, "layer.noise.generator is a tf.random.Generator that"),
     broken(_CHECK, ListsWeightTwice, "scale is 2 times in `layer.weights`"),
 ]

@@ -1,13 +1,10 @@
 """Deliberately broken models: each has one fault, which one check alone must catch."""
 
-import dataclasses
-import pkgutil
-from importlib import import_module
-
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.parity.broken import Broken, found_in
 from tfk_patterns import _keras
 from tfk_patterns.parity import ModelCase
 
@@ -15,23 +12,6 @@ _DRAWS = np.random.default_rng(0)
 X = _DRAWS.normal(size=(16, 4)).astype("float32")
 Y = (X[:, :1] - X[:, 1:2] + 0.5).astype("float32")
 CLASSES = np.tile([0, 1, 2, 1], 4).astype("int32")
-
-
-@dataclasses.dataclass(frozen=True)
-class Broken:
-    """A broken model and what must be said of it.
-
-    Args:
-        check: Name of the one check that fails, after folding.
-        case: The model and its data.
-        message: What the failure's message must contain.
-        generations: The Keras generations on which the fault exists.
-    """
-
-    check: str
-    case: ModelCase
-    message: str
-    generations: tuple[int, ...] = (2, 3)
 
 
 class TwoLayers(keras.Model):
@@ -108,17 +88,12 @@ def broken(check, make, message, y=Y, generations=(2, 3), name=None, **arguments
     data = {key: arguments.pop(key) for key in ("x", "sample_weight") if key in arguments}
     case_arguments = {"x": X, **data, "y": y, "name": name or make.__name__}
     if isinstance(make, type):
-        return Broken(
-            check,
-            ModelCase(lambda: compiled(make(), **arguments), **case_arguments),
-            message,
-            generations,
-        )
-    return Broken(check, ModelCase(make, **case_arguments), message, generations)
+        case = ModelCase(lambda: compiled(make(), **arguments), **case_arguments)
+    else:
+        case = ModelCase(make, **case_arguments)
+    return Broken(check, case, message, generations)
 
 
 def found_here() -> list[Broken]:
     """All broken models whose fault exists on the Keras generation that is loaded."""
-    modules = [import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
-    everything = [found for module in modules for found in module.BROKEN]
-    return [found for found in everything if _keras.GENERATION in found.generations]
+    return found_in(__name__, __path__)

@@ -53,6 +53,7 @@ def tracked_variables(subject):
                 where=found.path,
                 hint=_UNTRACKED,
             )
+    _require_tracked_generators(layer)
     for where, call in _more_calls(subject, layer):
         call()
         now = _all_variables(layer).items()
@@ -78,6 +79,21 @@ def _require_once(layer) -> None:
                     where=f"layer.{name}",
                     hint=_TWICE,
                 )
+
+
+def _require_tracked_generators(layer) -> None:
+    """No Keras lists the variable of a `tf.random.Generator`; files of TensorFlow hold it."""
+    in_files = {id(thing) for thing in tf.train.TrackableView(layer).descendants()}
+    for found in object_graph.reachable(layer, "layer"):
+        is_generator = isinstance(found.thing, tf.random.Generator)
+        if is_generator and not found.by_global and id(found.thing) not in in_files:
+            raise Failure(
+                f"{found.path} is a tf.random.Generator that no checkpoint and no SavedModel of "
+                "the layer holds",
+                where=found.path,
+                hint="It draws the same numbers again after loading: keep it as an attribute of "
+                "the layer itself.",
+            )
 
 
 def _tracked(layer) -> dict[int, tf.Variable]:

@@ -16,6 +16,7 @@ from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
 from tfk_patterns.parity.shapes import symbolic
+from tfk_patterns.parity.shapes.keras_own import wrong_for_unknown
 from tfk_patterns.parity.shapes.resizing import (
     Axis,
     free_axes,
@@ -63,7 +64,15 @@ def unknown_dimensions(subject):
             if batch != size:
                 data = grown(data, axes)
             place = f"{where}, traced for {_listed(axes)} unknown, {batch} samples"
-            _compare(subject, layer, traced, data, training, place)
+            try:
+                _compare(subject, layer, traced, data, training, place)
+            except Failure:
+                guilty = wrong_for_unknown(subject, layer, axes, training)
+                if not guilty:
+                    raise
+                reason = f"Keras' own {' and '.join(guilty)} is wrong for an unknown size"
+                subject.tally.left_out[place] = reason
+    subject.skip_if_nothing("; ".join(dict.fromkeys(subject.tally.left_out.values())))
 
 
 def _judged_axes(subject) -> list[Axis]:

@@ -10,6 +10,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import Difference
 from tfk_patterns.parity.model_fitting import EPOCHS
+from tfk_patterns.parity.model_steps import scale_of_loss
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.recording import Step
 from tfk_patterns.parity.reference import equal_circumstances
@@ -27,7 +28,7 @@ _METRICS_HINT = (
 
 
 @define_check(
-    follows=("fit", "compiled_metrics"),
+    follows=("fit", "compiled_metrics", "loss_scaling"),
     link="https://keras.io/guides/custom_train_step_in_tensorflow/",
     fast=True,
 )
@@ -71,27 +72,20 @@ def _fail(subject, logged, means, names):
 def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
     """The mean over an epoch of each number that may rightly be called its loss."""
     rows = np.array([step.rows or subject.case.batch_size for step in steps], np.float64)
-    scales = _scales(subject)
-    for name, per_step in (
-        ("result of compute_loss", [step.computed for step in steps]),
-        ("loss that is differentiated", [step.targets for step in steps]),
-        ("result of the loss object", [step.losses for step in steps]),
+    for name, per_step, scale in (
+        ("result of compute_loss", [step.computed for step in steps], 1.0),
+        ("loss that is differentiated", [step.targets for step in steps], scale_of_loss(subject)),
+        ("result of the loss object", [step.losses for step in steps], 1.0),
     ):
         if not all(per_step):
             continue
         for which, pick in (("", lambda v: v[0]), (" (last)", lambda v: v[-1]), (" (sum)", sum)):
             values = np.array([pick(numbers) for numbers in per_step])
             added = np.array([step.added or 0.0 for step in steps])
-            for scale in scales:
-                for extra, total in (("", values / scale), (" with model.losses", values + added)):
-                    yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
-                    yield f"{name}{which}{extra}, by step", float(np.mean(total))
-
-
-def _scales(subject) -> set[float]:
-    """What the differentiated loss may have been multiplied by."""
-    optimizers = _keras.optimizers_of(subject.reference.model)
-    return {1.0} | {_keras.loss_scale(o) for o in optimizers if _keras.scales_loss(o)}
+            values = values / scale
+            for extra, total in (("", values), (" with model.losses", values + added)):
+                yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
+                yield f"{name}{which}{extra}, by step", float(np.mean(total))
 
 
 def _split(steps: list[Step], parts: int) -> list[list[Step]]:

@@ -1,0 +1,37 @@
+"""Layers of Keras' own, inside of another, that are wrong for sizes unknown while tracing."""
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.masks.inner_calls import InnerCall, inner_calls
+from tfk_patterns.parity.shapes.resizing import Axis
+from tfk_patterns.parity.subject import Subject
+
+
+def wrong_for_unknown(subject: Subject, layer, axes: Iterable[Axis], training: bool) -> list[str]:
+    """The classes of such layers, whose traced outputs have other shapes than in eager mode."""
+    calls = inner_calls(subject, layer, training)
+    wrong = [call for call in calls if _is_wrong(call, tuple(axes), training)]
+    return sorted({type(call.layer).__name__ for call in wrong})
+
+
+def _is_wrong(call: InnerCall, axes: tuple[Axis, ...], training: bool) -> bool:
+    inputs = call.args[0] if len(call.args) == 1 else None
+    if not isinstance(inputs, tf.Tensor) or not _keras.is_keras_own(type(call.layer)):
+        return False
+    unknown = {0, *(axis.number for axis in axes if axis.is_in(inputs))}
+    shape = [None if number in unknown else size for number, size in enumerate(inputs.shape)]
+    kwargs = {"training": training, **call.kwargs}
+
+    def apply(tensor):
+        return call.layer(tensor, **kwargs)
+
+    signature = [tf.TensorSpec(shape, inputs.dtype)]
+    traced = tf.function(apply, input_signature=signature, autograph=_keras.AUTOGRAPH)
+    return _shapes(traced(inputs)) != _shapes(apply(inputs))
+
+
+def _shapes(outputs) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in tf.nest.flatten(outputs)]

@@ -224,7 +224,7 @@ def test_a_layer_that_cannot_be_called_gets_a_report():
         ),
         ({"checks": []}, ValueError, "`checks` must be at least one"),
         ({"case": LayerCase(_always_the_same, INPUTS)}, ValueError, "`make` must return a fresh"),
-        ({"case": LayerCase(lambda: 3, INPUTS)}, TypeError, "`make` must return a tf.keras layer"),
+        ({"case": LayerCase(lambda: 3, INPUTS)}, TypeError, "`make` must return a tf.keras Layer"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -49,7 +49,7 @@ global_policy = _twin.global_policy
 holds_python_code = _twin.holds_python_code
 is_compiled = _twin.is_compiled
 keep_losses_per_replica = _twin.keep_losses_per_replica
-metrics_argument = _twin.metrics_argument
+metrics_arguments = _twin.metrics_arguments
 optimizer_variables = _twin.optimizer_variables
 random_states = _twin.random_states
 set_loss_scale = _twin.set_loss_scale
@@ -81,7 +81,7 @@ __all__ = [
     "is_metric",
     "keep_losses_per_replica",
     "loss_scale",
-    "metrics_argument",
+    "metrics_arguments",
     "metrics_of",
     "optimizer_variables",
     "optimizers_of",

@@ -127,6 +127,13 @@ def is_metric(thing: Any) -> bool:
     return isinstance(thing, keras.metrics.Metric)
 
 
+def given_metrics(container: Any) -> dict[str, Any]:
+    """What the container of a model's compiled metrics was made with, by argument of `compile`."""
+    names = ("metrics", "weighted_metrics")
+    given = {name: getattr(container, f"_user_{name}", None) for name in names}
+    return {name: metrics for name, metrics in given.items() if tf.nest.flatten(metrics or [])}
+
+
 def bookkeeping(cls: type) -> frozenset[str]:
     """The attributes that Keras itself gives to any instance of a kind of Keras objects."""
     for kind in (keras.Model, keras.metrics.Metric, keras.layers.Layer):

@@ -8,7 +8,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import is_metric, state_variables, tensorflow_seed_kept
+from tfk_patterns._keras.common import (
+    given_metrics,
+    is_metric,
+    state_variables,
+    tensorflow_seed_kept,
+)
 
 _AGGREGATION = {
     "none": {},
@@ -87,10 +92,9 @@ def set_loss_scale(optimizer, scale: float) -> None:
     optimizer._loss_scale.current_loss_scale.assign(scale)
 
 
-def metrics_argument(model):
-    """What was given to `compile` as `metrics`."""
-    container = getattr(model, "compiled_metrics", None)
-    return getattr(container, "_user_metrics", None)
+def metrics_arguments(model) -> dict[str, Any]:
+    """What was given to `compile` as `metrics` and as `weighted_metrics`, where it was."""
+    return given_metrics(getattr(model, "compiled_metrics", None))
 
 
 def optimizer_variables(optimizer) -> list:

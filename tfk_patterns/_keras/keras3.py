@@ -9,7 +9,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import defines, state_variables, tensorflow_seed_kept
+from tfk_patterns._keras.common import (
+    defines,
+    given_metrics,
+    state_variables,
+    tensorflow_seed_kept,
+)
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
@@ -114,9 +119,9 @@ def set_loss_scale(optimizer, scale: float) -> None:
         optimizer.dynamic_scale.assign(scale)
 
 
-def metrics_argument(model):
-    """What was given to `compile` as `metrics`."""
-    return getattr(model._compile_metrics, "_user_metrics", None)
+def metrics_arguments(model) -> dict[str, Any]:
+    """What was given to `compile` as `metrics` and as `weighted_metrics`, where it was."""
+    return given_metrics(model._compile_metrics)
 
 
 def optimizer_variables(optimizer) -> list:

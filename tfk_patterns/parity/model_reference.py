@@ -12,7 +12,7 @@ from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.model_case import ModelCase
 from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.reference import equal_circumstances
+from tfk_patterns.parity.reference import check_made, equal_circumstances
 
 
 class ModelReference:
@@ -32,17 +32,7 @@ class ModelReference:
             model, second = self.fresh(), self.fresh()
         except Failure:
             return  # every observation says so
-        _keras.check_generation_of(model)
-        if not isinstance(model, keras.Model):
-            raise TypeError(
-                f"`make` must return a keras.Model. Received: {model!r} "
-                f"(of type {type(model).__name__})"
-            )
-        if second is model:
-            raise ValueError(
-                "`make` must return a fresh model each time, so that every mode starts from the "
-                f"same state. Received: make={case.make!r}, which returned {model!r} twice"
-            )
+        check_made(case.make, model, second, keras.Model)
         if not _keras.is_compiled(model):
             raise ValueError(
                 "`make` must return a compiled model: call `model.compile(...)` in it. Received: "

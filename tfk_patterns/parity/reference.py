@@ -38,17 +38,7 @@ class Reference:
             layer, second = self.fresh(), self.fresh()
         except Failure:
             return  # every observation says so
-        _keras.check_generation_of(layer)
-        if not isinstance(layer, keras.layers.Layer):
-            raise TypeError(
-                f"`make` must return a tf.keras layer. Received: {layer!r} "
-                f"(of type {type(layer).__name__})"
-            )
-        if second is layer:
-            raise ValueError(
-                "`make` must return a fresh layer each time, so that every mode starts from the "
-                f"same state. Received: make={case.make!r}, which returned {layer!r} twice"
-            )
+        check_made(case.make, layer, second, keras.layers.Layer)
 
     @functools.cached_property
     def data(self) -> Data:
@@ -133,6 +123,26 @@ class Reference:
                 value = (value + noise.uniform(0, _NOISE, value.shape)).astype(value.dtype)
             state.append(value)
         return state
+
+
+def check_made(make, one, other, cls: type) -> None:
+    """Checks what two calls of `make` returned.
+
+    Raises:
+        TypeError: It is no object of a class of this Keras generation.
+        ValueError: It is one and the same.
+    """
+    _keras.check_generation_of(one)
+    if not isinstance(one, cls):
+        raise TypeError(
+            f"`make` must return a tf.keras {cls.__name__}. Received: {one!r} "
+            f"(of type {type(one).__name__})"
+        )
+    if other is one:
+        raise ValueError(
+            f"`make` must return a fresh {cls.__name__} each time, so that every mode starts from "
+            f"the same state. Received: make={make!r}, which returned {one!r} twice"
+        )
 
 
 def _fit(variables, values) -> bool:

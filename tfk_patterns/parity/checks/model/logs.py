@@ -99,8 +99,7 @@ def _split(steps: list[Step], parts: int) -> list[list[Step]]:
 def compiled_metrics(subject):
     """The metrics of `compile(metrics=...)` are in the history, equal to a recomputation."""
     fitted = subject.fitted  # fails where a metric was never updated
-    argument = _keras.metrics_argument(subject.reference.model)
-    if argument is None or not tf.nest.flatten(argument):
+    if not _keras.metrics_arguments(subject.reference.model):
         raise Skip("the model is compiled without metrics")
     case, epochs = subject.case, _split(subject.steps, EPOCHS)
     if case.y is None or len(tf.nest.flatten(case.y)) > 1:
@@ -144,12 +143,13 @@ def _recomputed(subject, steps: list[Step], which: int) -> dict[str, float]:
         model = keras.Sequential(
             [keras.Input(outputs.shape[1:]), keras.layers.Activation("linear", dtype="float32")]
         )
-        model.compile(
-            loss=_no_loss, metrics=_fresh_metrics(_keras.metrics_argument(subject.model()))
-        )
+        arguments = _keras.metrics_arguments(subject.model())
+        fresh = {name: _fresh_metrics(metrics) for name, metrics in arguments.items()}
+        model.compile(loss=_no_loss, **fresh)
         results = model.evaluate(
             outputs.astype("float32"),
             tf.nest.flatten(case.y)[0],
+            sample_weight=case.sample_weight,
             verbose=0,
             batch_size=case.batch_size,
             return_dict=True,

@@ -44,7 +44,7 @@ def resume(subject):
             model.save(path)
         with blamed("the saved model cannot be loaded", "after one epoch", _HINT):
             loaded = keras.models.load_model(path, custom_objects=custom_objects(model))
-    _check_compiled(loaded)
+    _check_compiled(subject, model, loaded)
     _copy_random_state(subject, model, loaded)
     _check_weights(subject, model, loaded)
     if subject.random_ops.from_global:
@@ -66,13 +66,28 @@ def resume(subject):
     _check_weights(subject, model, loaded)
 
 
-def _check_compiled(loaded):
+def _check_compiled(subject, model, loaded):
+    where = "after one epoch"
     if not _keras.is_compiled(loaded):
         raise Failure(
             "the loaded model is not compiled: Keras cannot call a `compile` of the class's own",
-            "after one epoch",
+            where,
             _COMPILE_HINT,
         )
+    saved, found = (_iterations(one) for one in (model, loaded))
+    if len(saved) != len(found):
+        raise Failure(
+            f"the loaded model has {len(found)} optimizers, and {len(saved)} were saved",
+            where,
+            _COMPILE_HINT,
+        )
+    subject.compare(saved, found, "after loading", "iterations", _COMPILE_HINT, "the saved model")
+
+
+def _iterations(model) -> list[np.ndarray]:
+    """The steps that each optimizer counts."""
+    optimizers = map(_keras.inner_optimizer, _keras.optimizers_of(model))
+    return [np.asarray(tf.convert_to_tensor(optimizer.iterations)) for optimizer in optimizers]
 
 
 def _check_weights(subject, model, loaded):

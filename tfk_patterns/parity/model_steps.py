@@ -11,12 +11,15 @@ from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject, trainable_values
 
 
-def one_step(subject: ModelSubject, scale: float = 1.0, **changes: Any) -> list[np.ndarray]:
+def one_step(
+    subject: ModelSubject, scale: float = 1.0, times: int = 1, **changes: Any
+) -> list[np.ndarray]:
     """The trainable weights after one step on the first batch, and what was differentiated in it.
 
     Args:
         subject: The subject of the check.
         scale: What the losses that layers add are multiplied by.
+        times: How often the step is taken.
         changes: What to put in the place of parts of the batch.
     """
     batch = {**subject.reference.batch, **changes}
@@ -25,7 +28,8 @@ def one_step(subject: ModelSubject, scale: float = 1.0, **changes: Any) -> list[
 
     def run(recorder):
         with mock.patch.object(keras.layers.Layer, "losses", scaled):
-            take_a_step(recorder.model, batch)
+            for _ in range(times):
+                take_a_step(recorder.model, batch)
         return trainable_values(recorder.model)
 
     values, steps = subject.recorded(run)

@@ -47,7 +47,7 @@ class UnscalesOnceMore(Scaled):
         return [gradient / scale for gradient in super().unscale(gradients)]
 
 
-def _scaling_sgd():
+def scaling_sgd():
     return keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.01))
 
 
@@ -80,8 +80,8 @@ def _clipping_sgd():
 
 
 BROKEN = [
-    broken("loss_scaling", ForgetsToScale, "it is not scaled", optimizer=_scaling_sgd),
-    broken("loss_scaling", UnscalesOnceMore, "reaches the optimizer", optimizer=_scaling_sgd),
+    broken("loss_scaling", ForgetsToScale, "it is not scaled", optimizer=scaling_sgd),
+    broken("loss_scaling", UnscalesOnceMore, "reaches the optimizer", optimizer=scaling_sgd),
     broken(
         "gradient_clipping", MovesByHand, "moved without the optimizer", optimizer=_clipping_sgd
     ),

@@ -25,7 +25,7 @@ def batch_methods(subject):
     """`train_on_batch`, `test_on_batch` and `predict_on_batch` do what `fit` and the others do."""
     case = subject.case
     batches = [
-        subject.reference.rows(slice(start, start + case.batch_size))
+        _as_tensors(subject.reference.rows(slice(start, start + case.batch_size)))
         for start in range(0, case.samples, case.batch_size)
     ]
     _check_train_on_batch(subject, batches)
@@ -85,6 +85,13 @@ def _check_train_on_batch(subject, batches):
             "train_on_batch, eager",
             _BATCH_HINT,
         )
+
+
+def _as_tensors(batch):
+    """The batch as tensors: in eager mode Keras 3 hands arrays on as they are, `fit` never does."""
+    return tf.nest.map_structure(
+        lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf), batch
+    )
 
 
 def _running(method: str):

@@ -52,6 +52,7 @@ keep_losses_per_replica = _twin.keep_losses_per_replica
 metrics_arguments = _twin.metrics_arguments
 optimizer_variables = _twin.optimizer_variables
 random_states = _twin.random_states
+restore_loss_scale = _twin.restore_loss_scale
 set_loss_scale = _twin.set_loss_scale
 shape_argument = _twin.shape_argument
 supports_jit = _twin.supports_jit
@@ -92,6 +93,7 @@ __all__ = [
     "register",
     "repeated_draws",
     "restore_global_settings",
+    "restore_loss_scale",
     "run_in_mode",
     "scales_loss",
     "set_loss_scale",

@@ -92,6 +92,18 @@ def set_loss_scale(optimizer, scale: float) -> None:
     optimizer._loss_scale.current_loss_scale.assign(scale)
 
 
+def restore_loss_scale(optimizer, loaded) -> bool:
+    """Gives a loaded loss-scale optimizer its scale, which no `.keras` file of Keras 2 holds.
+
+    Returns whether it lacked it.
+    """
+    saved, found = optimizer._loss_scale, loaded._loss_scale
+    lacked = float(saved.current_loss_scale) != float(found.current_loss_scale)
+    found.current_loss_scale.assign(saved.current_loss_scale)
+    found.counter.assign(saved.counter)
+    return lacked
+
+
 def metrics_arguments(model) -> dict[str, Any]:
     """What was given to `compile` as `metrics` and as `weighted_metrics`, where it was."""
     return given_metrics(getattr(model, "compiled_metrics", None))

@@ -119,6 +119,11 @@ def set_loss_scale(optimizer, scale: float) -> None:
         optimizer.dynamic_scale.assign(scale)
 
 
+def restore_loss_scale(optimizer, loaded) -> bool:
+    """Does nothing: a `.keras` file holds the scale of a loss-scale optimizer."""
+    return False
+
+
 def metrics_arguments(model) -> dict[str, Any]:
     """What was given to `compile` as `metrics` and as `weighted_metrics`, where it was."""
     return given_metrics(model._compile_metrics)

@@ -3,6 +3,7 @@
 from tensorflow import keras
 
 from tests.parity.broken_models import TwoLayers, broken, replica_count
+from tests.parity.broken_models.losses import MeanSquare
 
 
 class Normalized(TwoLayers):
@@ -58,6 +59,13 @@ class EvaluatesNothing(TwoLayers):
         return {"loss": self.tracker.result()}
 
 
+class HasNoTestStep(MeanSquare):
+    """Computes its loss in `train_step` alone, and is compiled without one."""
+
+    def test_step(self, data):
+        return keras.Model.test_step(self, data)
+
+
 class UnpacksTwo(TwoLayers):
     """Expects two arrays, where Keras hands on a `None` for the sample weights."""
 
@@ -83,6 +91,7 @@ BROKEN = [
     broken("evaluate_predict", PredictsInTraining, "`predict` calls the model with training=True"),
     broken("evaluate_predict", EvaluatesLastBatch, "where its batches alone have the mean"),
     broken("evaluate_predict", EvaluatesNothing, "`evaluate` says that `loss` is 0"),
+    broken("evaluate_predict", HasNoTestStep, "`evaluate`", loss=None),
     broken("batch_methods", UnpacksTwo, "`train_on_batch` raised", generations=(3,)),
     broken("batch_methods", ReturnsNoLogs, "gives no loss"),
 ]

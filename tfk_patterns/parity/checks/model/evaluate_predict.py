@@ -15,6 +15,10 @@ _TEST_HINT = (
     "In `test_step` call `self(x, training=False)`, update no weights, and return "
     "`self.compute_metrics(x, y, y_pred, sample_weight)` after `self.compute_loss(...)`."
 )
+_NO_TEST_STEP = (
+    "A loss that `train_step` computes by itself needs a `test_step` that does so too, and that "
+    "updates its metric; `validation_data` in `fit` calls it as well."
+)
 
 
 @define_check(
@@ -74,10 +78,11 @@ def _check_evaluate(subject):
     try:
         (before, after, (first, second)), steps = subject.recorded(run)
     except Exception as error:
-        if subject.why_not_evaluated:
+        if subject.why_not_evaluated and not _has_loss_of_targets(subject):
             subject.tally.left_out["evaluate"] = subject.why_not_evaluated
             return
-        raise failure_of(error, "`evaluate` raised", "evaluate, eager", _TEST_HINT) from error
+        hint = _TEST_HINT if subject.overrides("test_step") else _NO_TEST_STEP
+        raise failure_of(error, "`evaluate` raised", "evaluate, eager", hint) from error
     _check_inference(steps, "evaluate", "`test_step`")
     subject.compare(before, after, "evaluate", "variables", _TEST_HINT, "the model before it")
     if subject.is_random:
@@ -97,12 +102,11 @@ def _check_loss(subject, logs, steps):
     if "loss" not in logs:
         return
     computed = [abs(number) for step in steps for number in step.computed + step.losses]
-    if logs["loss"] == 0 and max(computed, default=0.0) > 0:
+    if logs["loss"] == 0 and (max(computed, default=0.0) > 0 or _has_loss_of_targets(subject)):
         raise Failure(
-            f"`evaluate` says that `loss` is 0 where a loss of {max(computed):.7g} is computed",
+            "`evaluate` says that `loss` is 0: its metric is not updated",
             "evaluate, eager",
-            "A metric in `metrics` that `test_step` does not update stays 0: write a `test_step` "
-            "that updates it, or keep `super().metrics`.",
+            _NO_TEST_STEP,
         )
     model, case = subject.model(), subject.case
     _keras.run_in_mode(model, "eager")
@@ -120,6 +124,12 @@ def _check_loss(subject, logs, steps):
             _TEST_HINT,
             max_abs_error=abs(found - wanted),
         )
+
+
+def _has_loss_of_targets(subject) -> bool:
+    """Whether training logs a loss, of targets that `evaluate` is given too."""
+    trained = subject.fitted.history.get("loss", np.zeros(1))
+    return subject.case.y is not None and bool(np.any(trained != 0))
 
 
 def _check_inference(steps, method, step_name):

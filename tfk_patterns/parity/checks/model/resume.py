@@ -34,7 +34,7 @@ _COMPILE_HINT = (
 def resume(subject):
     """A model that is saved after an epoch, loaded and trained on, is as if not interrupted.
 
-    Random state is copied over: a `.keras` file does not hold it.
+    Random state is copied over, which a `.keras` file does not hold, and on Keras 2 the loss scale.
     """
     model = subject.model()
     with equal_circumstances(), tempfile.TemporaryDirectory() as folder:
@@ -46,6 +46,7 @@ def resume(subject):
             loaded = keras.models.load_model(path, custom_objects=custom_objects(model))
     _check_compiled(subject, model, loaded)
     _copy_random_state(subject, model, loaded)
+    _copy_loss_scale(subject, model, loaded)
     _check_weights(subject, model, loaded)
     if subject.random_ops.from_global:
         raise Skip("two runs draw differently from TensorFlow's global random state")
@@ -112,3 +113,11 @@ def _copy_random_state(subject, model, loaded):
         subject.tally.left_out["the random state"] = "a `.keras` file does not hold it: copied over"
     for seed, other in zip(seeds, others, strict=False):
         other.assign(seed)
+
+
+def _copy_loss_scale(subject, model, loaded):
+    pairs = zip(_keras.optimizers_of(model), _keras.optimizers_of(loaded), strict=True)
+    scaling = [pair for pair in pairs if all(map(_keras.scales_loss, pair))]
+    if any([_keras.restore_loss_scale(*pair) for pair in scaling]):
+        reason = "a `.keras` file of Keras 2 does not hold it: copied over"
+        subject.tally.left_out["the loss scale"] = reason

@@ -21,7 +21,7 @@ class LayerCase:
         make: Callable without arguments that returns a fresh layer, unbuilt or built.
         inputs: The array, or the list, tuple or dict of arrays, that the layer takes first.
         mask: The Keras mask of the inputs: a boolean array, or arrays and `None`s in the structure
-            of `inputs`. It reaches the layer as from an upstream layer.
+            of `inputs`. What it masks is padding, which must then move nothing else.
         call_kwargs: More keyword arguments of the call. Arrays whose first axis is the batch, and
             structures of such arrays, are inputs like the others. `training` is not allowed: the
             harness sets it.

@@ -10,14 +10,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import named, values_by_name, without_number
 from tfk_patterns.parity.data import Data, tensors_of, unflatten, varied
-from tfk_patterns.parity.observation import (
-    call_layer,
-    named,
-    values_by_name,
-    weighted_sum,
-    without_number,
-)
+from tfk_patterns.parity.observation import call_layer, weighted_sum
 
 EPOCHS, STEPS_PER_EPOCH = 2, 2
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name, without_number
 from tfk_patterns.parity.model_case import ModelCase
-from tfk_patterns.parity.observation import values_by_name, without_number
 
 EPOCHS = 2
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import comparison
-from tfk_patterns.parity.observation import values_by_name
+from tfk_patterns.parity.arrays import values_by_name
 
 
 def stateful_layers(layer) -> list:

@@ -101,7 +101,7 @@ _CHECK = "shared_state"
 
 BROKEN = [
     broken(_CHECK, CachedProjection, "is one and the same object in two layers"),
-    broken(_CHECK, MutableDefault, "making and calling another instance changes default argument"),
+    broken(_CHECK, MutableDefault, "making and calling another instance changes "),
     broken(_CHECK, CountsInstances, "changes CountsInstances.instances from"),
     broken(_CHECK, SeedsNumPy, "seeds NumPy's global random generator"),
     broken(_CHECK, SetsDtypePolicy, "making the layer changes the dtype policy from 'float32'"),

@@ -6,9 +6,9 @@ import numpy as np
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed, shown
-from tfk_patterns.parity.observation import values_by_name
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.repeating import why_not_compared
 from tfk_patterns.parity.saving import configs, other_arguments

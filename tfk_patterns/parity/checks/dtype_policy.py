@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import observation
+from tfk_patterns.parity.arrays import named
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import in_one_line
@@ -106,7 +106,7 @@ def _judge_weights(variant) -> None:
             dtypes.setdefault(id(variable), set()).add(part.variable_dtype)
     trainable = {id(variable) for variable in variant.layer.trainable_variables}
     state = _keras.state_variables(variant.layer)
-    for name, variable in observation.named(state, _keras.variable_name):
+    for name, variable in named(state, _keras.variable_name):
         dtype = tf.as_dtype(variable.dtype)
         wanted = dtypes.get(id(variable), set())
         narrow = dtype.size < tf.float32.size

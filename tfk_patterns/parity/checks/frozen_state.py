@@ -1,9 +1,9 @@
 """Layers that are not to be trained."""
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.observation import values_by_name
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.state import is_float, kept_on_purpose, moved
 

@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.calls.holders import HoldingLayer
 from tfk_patterns.parity.calls.sublayer_training import called_in_training_mode, trains_by_default
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.observation import OMITTED, Call, call_layer, call_of, values_by_name
+from tfk_patterns.parity.observation import OMITTED, Call, call_layer, call_of
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.state import is_float

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import observation
+from tfk_patterns.parity.arrays import as_arrays
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size, tensors_of, unflatten
@@ -151,7 +152,7 @@ def _compare(subject, layer, traced, data, training, where):
             actual = traced(*tensors_of(data))
     except Exception as error:
         raise failure_of(error, "the traced layer cannot be called", where, _HINT) from error
-    actual = observation.as_arrays(actual)
+    actual = as_arrays(actual)
     reason = why_not_compared(subject, training)
     if reason or subject.is_random(training):
         # Draws of one layer go on, and sizes may be drawn as well.

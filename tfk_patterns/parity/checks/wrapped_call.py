@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity import observation
+from tfk_patterns.parity.arrays import values_by_name, without_number
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
@@ -89,9 +89,9 @@ def _results(subject, layer) -> dict[str, Any]:
     return {
         "outputs": [call.outputs for call in calls],
         "losses": [call.losses for call in calls],
-        "variables": observation.values_by_name(_keras.state_variables(layer)),
+        "variables": values_by_name(_keras.state_variables(layer)),
         "metrics": {
-            observation.without_number(metric.name): observation.values_by_name(metric.variables)
+            without_number(metric.name): values_by_name(metric.variables)
             for metric in _keras.metrics_of(layer)
         },
     }

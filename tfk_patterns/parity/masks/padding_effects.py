@@ -4,10 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import Data
 from tfk_patterns.parity.masks import padding
-from tfk_patterns.parity.observation import values_by_name, weighted_sum
+from tfk_patterns.parity.observation import weighted_sum
 from tfk_patterns.parity.shapes.resizing import Axis
 from tfk_patterns.parity.subject import Subject
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import observation
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import Data
 from tfk_patterns.parity.errors import in_one_line
@@ -47,7 +48,7 @@ class Variant:
     def weights(self) -> dict[str, Any]:
         """The trainable float variables, by name."""
         variables = self.layer.trainable_variables
-        names = observation.values_by_name(variables)
+        names = values_by_name(variables)
         named = zip(names, variables, strict=True)
         return {name: v for name, v in named if tf.as_dtype(v.dtype).is_floating}
 
@@ -55,7 +56,7 @@ class Variant:
     def values(self) -> dict[str, np.ndarray]:
         """The float inputs, and the trainable weights in the reference state."""
         self.subject.reference.restore(self.layer)
-        weights = observation.values_by_name(self.layer.trainable_variables)
+        weights = values_by_name(self.layer.trainable_variables)
         return {**self.inputs, **{name: weights[name] for name in self.weights}}
 
     def call(self, training: bool, values: Values | None = None) -> observation.Call:
@@ -98,7 +99,7 @@ class Variant:
 
     def state(self) -> dict[str, np.ndarray]:
         """The float variables as the last call has left them, by name."""
-        values = observation.values_by_name(_keras.state_variables(self.layer))
+        values = values_by_name(_keras.state_variables(self.layer))
         return {name: v for name, v in values.items() if tf.as_dtype(v.dtype).is_floating}
 
     @contextlib.contextmanager

@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.data import Data, batch_size, taken
-from tfk_patterns.parity.observation import Call, values_by_name
+from tfk_patterns.parity.observation import Call
 from tfk_patterns.parity.outcome import Failure, Skip
 
 

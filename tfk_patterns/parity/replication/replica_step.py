@@ -9,8 +9,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name, without_number
 from tfk_patterns.parity.data import Data, batch_size
-from tfk_patterns.parity.observation import call_layer, values_by_name, without_number
+from tfk_patterns.parity.observation import call_layer
 from tfk_patterns.parity.reference import equal_circumstances
 
 _LEARNING_RATE = 1.0  # one step only: so that what moves a weight is as large as it can be

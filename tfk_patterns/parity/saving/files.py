@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.data import tensors_of
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.observation import values_by_name
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared

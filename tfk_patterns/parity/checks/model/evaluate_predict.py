@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.model_subject import evaluated
-from tfk_patterns.parity.observation import values_by_name
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 

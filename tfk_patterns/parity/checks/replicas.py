@@ -31,7 +31,7 @@ _OWN = "depends on the samples together, and each replica sees its own only"
     follows=(
         *("outputs", "losses", "metrics", "variables", "gradients", "fit", "loss_scale"),
         *("tracked_variables", "shared_state", "python_state", "wrapped_call", "metric_history"),
-        *("training_argument", "weights_learn"),
+        *("training_argument", "weights_learn", "leaked_tensors"),
     ),
     link="https://www.tensorflow.org/guide/distributed_training#mirroredstrategy",
 )

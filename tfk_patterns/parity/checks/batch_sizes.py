@@ -62,7 +62,7 @@ def _called(subject, layer, size, training, where):
             return _tensors(subject.raw_call(layer, training=training, data=data))
     except Exception as error:
         reason = _why_not_empty(error, innermost, layer) if size == 0 else None
-        if size == 0 and _convolves(subject, layer, training):
+        if size == 0 and _convolves(subject, training):
             reason = _CONVOLUTION
         if reason is None:
             raise failure_of(error, f"{size} samples cannot be called", where, _HINT) from error
@@ -86,8 +86,9 @@ def _why_not_empty(error, innermost, layer):
     return None
 
 
-def _convolves(subject, layer, training):
+def _convolves(subject, training):
     """Whether the layer uses a convolution, be it in a layer in it."""
+    layer = subject.layer()  # one that has seen no empty batch
     call = functools.partial(subject.raw_call, layer, training=training, data=subject.data)
     traced = tf.function(call, autograph=_keras.AUTOGRAPH)
     with blamed("the layer cannot be traced", f"training={training}", check="eager_only"):
@@ -109,7 +110,7 @@ def _require_shapes(subject, layer, training, expected, found, size):
             fits = len(usual) == len(shape) and _fits(usual[:1], shape[:1], full, size)
         if fits and usual[:1] == shape[:1] == (full,):
             fits = _is_table(subject, name, full)
-        if not fits and size == 0 and _convolves(subject, layer, training):
+        if not fits and size == 0 and _convolves(subject, training):
             subject.tally.left_out[where] = _CONVOLUTION
         elif not fits:
             raise Failure(

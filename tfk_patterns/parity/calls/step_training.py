@@ -19,7 +19,7 @@ def require_training(subject: ModelSubject) -> None:
     Raises:
         Failure: The model is called without the argument, and nothing in it is called with it.
     """
-    if not subject.overrides("train_step"):
+    if not subject.overrides("train_step") or subject.cannot_be_called:
         return
     given = _given_in_a_step(subject)
     if given and True not in given and given[0] is None and _differs(subject):
@@ -51,7 +51,7 @@ def _given_in_a_step(subject) -> list[bool | None]:
 
 def _training_in(layer, args, kwargs) -> bool | None:
     """The `training` argument of a call, wherever it stands."""
-    names = [name for name in inspect.signature(layer.call).parameters][: len(args)]
+    names = list(inspect.signature(layer.call).parameters)
     return {**dict(zip(names, args, strict=False)), **kwargs}.get("training")
 
 

@@ -35,6 +35,20 @@ class UsedUp(keras.layers.Layer):
         return None
 
 
+class EndsMasks(keras.layers.Layer):
+    """Takes the mask off its input, and asks for none."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return tf.identity(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
 class MaskHandedOn(keras.layers.Layer):
     """tf ops before a GRU that is given the mask, and one that has no need of it."""
 
@@ -92,7 +106,9 @@ def verdicts(layer, **arguments):
 
 
 @pytest.mark.parametrize(
-    "layer", [MaskedSoftmax, UsedUp, MaskHandedOn, OwnWeights], ids=lambda layer: layer.__name__
+    "layer",
+    [MaskedSoftmax, UsedUp, EndsMasks, MaskHandedOn, OwnWeights],
+    ids=lambda layer: layer.__name__,
 )
 def test_right_layers_are_not_blamed(layer):
     found = verdicts(layer)

@@ -71,9 +71,29 @@ class DroppedByComputeMask(keras.layers.Layer):
         return mask[0] if isinstance(mask, list) else None
 
 
+class MaskOfLongInputs(keras.layers.Layer):
+    """Looks at windows of inputs that are long enough, and forgets the mask of others."""
+
+    def __init__(self, window=16, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.window = window
+
+    def get_config(self):
+        return {**super().get_config(), "window": self.window}
+
+    def call(self, inputs):
+        return tf.math.softsign(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        steps = inputs.shape[1]
+        return mask if steps is not None and steps >= self.window else None
+
+
 BROKEN = [
     broken("mask_lost", ScaledRecurrence, "no mask reaches the GRU", mask=MASK),
     broken("mask_lost", AttentionAfterSum, "no mask reaches the Attention", mask=MASK),
     broken("mask_lost", LastStateOfScaled, "no mask reaches the LSTM", mask=MASK),
     broken("mask_lost", DroppedByComputeMask, "has no mask", mask=MASK),
+    broken("mask_lost", MaskOfLongInputs, "has no mask", mask=MASK),
 ]

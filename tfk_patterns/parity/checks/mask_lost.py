@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns.parity.check import define_check
@@ -12,7 +13,7 @@ from tfk_patterns.parity.masks.inner_calls import inner_calls, misses_mask
 from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.repeating import why_not_compared
-from tfk_patterns.parity.shapes.resizing import free_axes
+from tfk_patterns.parity.shapes.resizing import free_axes, grown
 
 _INNER = (
     "tf ops and operators drop the mask of a tensor, so a layer called on what they return gets "
@@ -22,6 +23,7 @@ _DROPPED = (
     "`compute_mask` must return the mask where the output still has the masked steps; without it "
     "`supports_masking = True` passes the mask on as it is."
 )
+_MANY = 100  # steps more, with which a layer that ends masks on purpose ends them as well
 
 
 @define_check(
@@ -74,7 +76,7 @@ def _require_passed_on(subject, layer):
     dropped = subject.reference.layer.supports_masking and not any(
         mask is not None for mask in output_masks.masks_of_outputs(subject).values()
     )
-    if not dropped or any(mask is None for mask in masks) or _drops_on_purpose(layer):
+    if not dropped or any(mask is None for mask in masks) or _drops_on_purpose(subject, layer):
         return
     shapes = [tuple(mask.shape) for mask in masks]
     kept = [
@@ -96,11 +98,18 @@ def _require_passed_on(subject, layer):
         )
 
 
-def _drops_on_purpose(layer) -> bool:
-    """Whether it has a `compute_mask` of its own, and a `call` that asks for no mask."""
+def _drops_on_purpose(subject, layer) -> bool:
+    """Whether a `compute_mask` of its own ends any mask, and its `call` asks for none."""
     cls = type(layer)
     own = cls.compute_mask is not keras.layers.Layer.compute_mask
-    return own and "mask" not in inspect.signature(cls.call).parameters
+    if not own or "mask" in inspect.signature(cls.call).parameters:
+        return False
+    longer = grown(subject.data, padding.step_axes(subject.data), _MANY)
+    try:
+        masks = layer.compute_mask(longer["inputs"], longer["mask"])
+    except Exception:  # it knows its own number of steps
+        return True
+    return all(mask is None for mask in tf.nest.flatten(masks))
 
 
 def _require_same_in_model(subject):

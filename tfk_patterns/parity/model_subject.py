@@ -65,6 +65,12 @@ class ModelSubject(BaseSubject):
         """What happened in those epochs, step by step."""
         return self._recorded[1]
 
+    @property
+    def merges_steps(self) -> bool:
+        """Whether Keras takes several steps before it tells of them: `steps_per_execution`."""
+        steps_of_epoch = -(-self.case.samples // self.case.batch_size)
+        return len(self.steps) < model_fitting.EPOCHS * steps_of_epoch
+
     def fit(self, mode: str) -> model_fitting.ModelFit:
         """Two epochs of `fit` in the graph or in XLA; made once."""
         return self._fitted_in(mode)[0]

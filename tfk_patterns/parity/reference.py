@@ -160,7 +160,9 @@ def equal_circumstances(seed: int = 0):
     All: also the settings of TensorFlow and Keras that a layer must leave alone.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    settings = _keras.global_settings()
+    settings, logger = _keras.global_settings(), tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
     random.seed(seed)
     np.random.seed(seed)
     try:
@@ -169,5 +171,6 @@ def equal_circumstances(seed: int = 0):
             yield
     finally:
         _keras.restore_global_settings(settings)
+        logger.setLevel(level)
         random.setstate(python_state)
         np.random.set_state(numpy_state)

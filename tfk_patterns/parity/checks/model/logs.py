@@ -79,7 +79,7 @@ def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
     ):
         if not all(per_step):
             continue
-        if _is_merged(subject):  # what belongs to which of the steps is not known
+        if subject.merges_steps:  # what belongs to which of the steps is not known
             yield f"{name}, all calls", float(np.mean(np.concatenate(per_step)) / scale)
             continue
         for which, pick in (("", lambda v: v[0]), (" (last)", lambda v: v[-1]), (" (sum)", sum)):
@@ -89,12 +89,6 @@ def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
             for extra, total in (("", values), (" with model.losses", values + added)):
                 yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
                 yield f"{name}{which}{extra}, by step", float(np.mean(total))
-
-
-def _is_merged(subject) -> bool:
-    """Whether Keras takes several steps before it says so: `steps_per_execution`."""
-    per_epoch = -(-subject.case.samples // subject.case.batch_size)
-    return len(subject.steps) < EPOCHS * per_epoch
 
 
 def _split(steps: list[Step], parts: int) -> list[list[Step]]:

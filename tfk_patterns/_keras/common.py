@@ -127,13 +127,6 @@ def is_metric(thing: Any) -> bool:
     return isinstance(thing, keras.metrics.Metric)
 
 
-def given_metrics(container: Any) -> dict[str, Any]:
-    """What the container of a model's compiled metrics was made with, by argument of `compile`."""
-    names = ("metrics", "weighted_metrics")
-    given = {name: getattr(container, f"_user_{name}", None) for name in names}
-    return {name: metrics for name, metrics in given.items() if tf.nest.flatten(metrics or [])}
-
-
 def bookkeeping(cls: type) -> frozenset[str]:
     """The attributes that Keras itself gives to any instance of a kind of Keras objects."""
     for kind in (keras.Model, keras.metrics.Metric, keras.layers.Layer):
@@ -188,20 +181,6 @@ def recurrent_states(layer) -> list:
         for state in tf.nest.flatten(getattr(part, "states", None))
         if state is not None
     ]
-
-
-@contextlib.contextmanager
-def tensorflow_seed_kept():
-    """Puts TensorFlow's global seed back, and the place in the numbers that it has reached."""
-    context = vars(eager_context.context())
-    before = {name: context[name] for name in ("_seed", "_rng") if name in context}
-    reached = before["_rng"].getstate() if "_rng" in before else None
-    try:
-        yield
-    finally:
-        context.update(before)
-        if reached is not None:
-            before["_rng"].setstate(reached)
 
 
 @contextlib.contextmanager

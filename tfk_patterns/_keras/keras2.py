@@ -8,12 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import (
-    given_metrics,
-    is_metric,
-    state_variables,
-    tensorflow_seed_kept,
-)
+from tfk_patterns._keras._shared import given_metrics, tensorflow_seed_kept
+from tfk_patterns._keras.common import is_metric, state_variables
 
 _AGGREGATION = {
     "none": {},

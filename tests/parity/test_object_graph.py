@@ -3,10 +3,13 @@
 import functools
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tfk_patterns import _keras
+from tfk_patterns.parity import LayerCase, check_layer
 from tfk_patterns.parity.objects import object_graph
 
 STEP = tf.Variable(0.0, trainable=False, name="global_step")
@@ -77,3 +80,40 @@ def test_cycles_end():
 @pytest.mark.parametrize("make", [Holder, functools.partial(Holder, name="holder")])
 def test_a_class_that_makes_the_layer_is_not_looked_into(make):
     assert object_graph.variables(make, "make") == {}
+
+
+class HeadsByNumber(keras.layers.Layer):
+    """Keeps its layers in a dict that TensorFlow writes to no checkpoint: its keys are numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = {1: keras.layers.Dense(3), 2: keras.layers.Dense(3)}
+
+    def call(self, inputs):
+        return self.heads[1](inputs) + self.heads[2](inputs)
+
+
+class ShortenedList(keras.layers.Layer):
+    """Edits a list of layers after it was assigned, which TensorFlow then writes no more."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = [keras.layers.Dense(3), keras.layers.Dense(3)]
+        del self.blocks[0]
+
+    def call(self, inputs):
+        return self.blocks[0](inputs)
+
+
+class HeadsAndGenerator(HeadsByNumber):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = tf.random.Generator.from_seed(1)
+
+
+@pytest.mark.parametrize("layer", [HeadsByNumber, ShortenedList, HeadsAndGenerator])
+def test_variables_in_what_tensorflow_cannot_write_are_tracked(layer):
+    case = LayerCase(layer, np.ones((4, 3), "float32"))
+    (result,) = check_layer(case, checks=["tracked_variables"]).results
+    unwritten = _keras.GENERATION == 2 and layer is HeadsAndGenerator
+    assert ("whether files hold its generators" in result.reason) == unwritten

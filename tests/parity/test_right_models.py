@@ -17,6 +17,21 @@ OF_FIRST_REPLICA = {} if _keras.GENERATION == 3 else {"aggregation": FIRST}
 WEIGHTS = np.linspace(0.5, 2.0, 16).astype("float32")
 
 
+class TrainsByDefault(TwoLayers):
+    """Needs no `training=True` in the step: its `call` has that default."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Dropout(0.5, seed=1)
+
+    def call(self, inputs, training=True):
+        return self.out(self.dropout(self.hidden(inputs), training=training))
+
+    def loss_and_outputs(self, x, y, sample_weight):
+        outputs = self(x)
+        return self.compute_loss(x, y, outputs, sample_weight), outputs
+
+
 class Mixup(TwoLayers):
     """Mixes each sample with another by a share that it draws; targets and weights too."""
 
@@ -114,12 +129,25 @@ def case(make, y=Y, name=None, sample_weight=None, expected_failures=None, **arg
 NO_COND = {"replicas": "TensorFlow lets no replica apply gradients in a tf.cond"}
 
 
+def fixed_scaling_sgd():
+    """Keras 3 has no fixed scale: one that grows after a million steps is as good."""
+    fixed = {"dynamic": False} if _keras.GENERATION == 2 else {"dynamic_growth_steps": 10**6}
+    return keras.mixed_precision.LossScaleOptimizer(
+        keras.optimizers.SGD(0.01), initial_scale=128.0, **fixed
+    )
+
+
 # Each with the checks to which it looks suspicious.
 RIGHT = [
     (case(TwoLayers, metrics=["mae"]), ["fit", "compiled_metrics", "batch_methods"]),
     (case(MeanSquare), ["extra_losses", "sample_weight", "evaluate_predict", "replicas"]),
     (case(Normalized), ["fit", "evaluate_predict", "replicas"]),
+    (case(TrainsByDefault), ["fit", "evaluate_predict"]),
     (case(Scaled, optimizer=scaling_sgd), ["loss_scaling", "logged_loss", "resume"]),
+    (
+        case(Scaled, name="fixed_scale", optimizer=fixed_scaling_sgd),
+        ["loss_scaling", "logged_loss", "resume"],
+    ),
     (case(Mixup), ["sample_weight", "class_weight", "fit"]),
     (case(Adversarial), ["batch_methods", "logged_loss"]),
     (case(Annealed), ["fit", "extra_losses", "resume", "replicas"]),

@@ -257,7 +257,7 @@ def draws():
     return [float(np.ravel(number)[0]) for number in numbers]
 
 
-@pytest.mark.parametrize("layer", [lambda: keras.layers.Dropout(0.5), SeedsEverything])
+@pytest.mark.parametrize("layer", [lambda: keras.layers.Dropout(0.5), SeedsEverything, GlobalNoise])
 def test_the_harness_leaves_everything_as_it_was(layer):
     inputs, mask = INPUTS.copy(), np.array([True, False, True, True])
     keras.utils.set_random_seed(7)

@@ -1,6 +1,7 @@
 """What the twins share, and do not offer."""
 
 import contextlib
+import random
 from typing import Any
 
 import tensorflow as tf
@@ -16,13 +17,15 @@ def given_metrics(container: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def tensorflow_seed_kept():
-    """Puts TensorFlow's global seed back, and the place in the numbers that it has reached."""
+    """TensorFlow without a global seed; it is put back after, and how far its draws have come.
+
+    Kernels of operations without a seed of their own are cached by the global one: one that a
+    caller has made already must not go on drawing meanwhile.
+    """
     context = vars(eager_context.context())
     before = {name: context[name] for name in ("_seed", "_rng") if name in context}
-    reached = before["_rng"].getstate() if "_rng" in before else None
+    context.update(_seed=None, _rng=random.Random())
     try:
         yield
     finally:
         context.update(before)
-        if reached is not None:
-            before["_rng"].setstate(reached)

@@ -84,15 +84,20 @@ def supports_jit(layer) -> bool:
 
 
 def set_loss_scale(optimizer, scale: float) -> None:
-    """Sets the scale of a dynamic loss-scale optimizer."""
-    optimizer._loss_scale.current_loss_scale.assign(scale)
+    """Sets the scale of a loss-scale optimizer, dynamic or fixed."""
+    if optimizer.dynamic:
+        optimizer._loss_scale.current_loss_scale.assign(scale)
+    else:
+        optimizer._loss_scale = float(scale)
 
 
 def restore_loss_scale(optimizer, loaded) -> bool:
     """Gives a loaded loss-scale optimizer its scale, which no `.keras` file of Keras 2 holds.
 
-    Returns whether it lacked it.
+    Returns whether it lacked it. A fixed scale is in the config, so not here.
     """
+    if not (optimizer.dynamic and loaded.dynamic):
+        return False
     saved, found = optimizer._loss_scale, loaded._loss_scale
     lacked = float(saved.current_loss_scale) != float(found.current_loss_scale)
     found.current_loss_scale.assign(saved.current_loss_scale)

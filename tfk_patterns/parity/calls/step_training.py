@@ -50,9 +50,11 @@ def _given_in_a_step(subject) -> list[bool | None]:
 
 
 def _training_in(layer, args, kwargs) -> bool | None:
-    """The `training` argument of a call, wherever it stands."""
-    names = list(inspect.signature(layer.call).parameters)
-    return {**dict(zip(names, args, strict=False)), **kwargs}.get("training")
+    """The `training` argument of a call, wherever it stands; True where `call` has that default."""
+    parameters = inspect.signature(layer.call).parameters
+    given = {**dict(zip(parameters, args, strict=False)), **kwargs}.get("training")
+    trains_by_default = "training" in parameters and parameters["training"].default is True
+    return True if given is None and trains_by_default else given
 
 
 def _differs(subject) -> bool:

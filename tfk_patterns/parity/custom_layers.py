@@ -11,6 +11,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity.calls.watching import watched_calls
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.model_case import OF_LAYER
 from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject
 from tfk_patterns.parity.outcome import Skip
@@ -30,8 +31,18 @@ def layer_cases(subject: ModelSubject) -> list[LayerCase]:
     for place, layer in custom.items():
         if id(layer) in calls:
             make = functools.partial(_layer_at, subject, place)
-            cases.append(LayerCase(make, **calls[id(layer)], name=layer.name))
+            expected = subject.case.expected_of(layer)
+            arguments = {**calls[id(layer)], "expected_failures": expected}
+            cases.append(LayerCase(make, **arguments, name=layer.name))
     return cases
+
+
+def expected_of_no_layer(subject: ModelSubject) -> list[str]:
+    """The names before the checks in `expected_failures` that no layer of the model has."""
+    layers = _keras.sublayers(subject.reference.model)
+    known = {name for layer in layers for name in (layer.name, type(layer).__name__)}
+    expected = [name.rpartition(OF_LAYER)[0] for name in subject.case.expected_failures]
+    return [name for name in expected if name and name not in known]
 
 
 def _is_custom(layer, model) -> bool:

@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfk_patterns import _validate
 from tfk_patterns.parity.case import check_common, name_of
 
+OF_LAYER = ": "
+"""What stands between the name of a layer and that of its check, in a report too."""
+
 _ARRAYS = (np.ndarray, tf.Tensor)
 
 
@@ -23,7 +26,8 @@ class ModelCase:
         y: The targets, likewise, where the model takes any.
         sample_weight: Weights of the samples, of shape `(samples,)`, where the model takes any.
         steps: Number of training steps in an epoch; the samples are split among them, in order.
-        expected_failures: Check name to the reason why the model may fail it.
+        expected_failures: Check name to the reason why the model may fail it; for a check of a
+            layer in it, `"<name or class of the layer>: <check>"`, as the report has it.
         tolerance: Overrides the tolerances: one number, relative and absolute, or a mapping from
             dtype name to `(rtol, atol)`.
         name: Name in reports and test ids; that of `make` by default.
@@ -75,6 +79,17 @@ class ModelCase:
                 f"`x` must have a sample for each of the {self.steps} steps. Received: "
                 f"{self.samples} samples"
             )
+
+    def expected_of(self, layer) -> dict[str, str]:
+        """The failures that are expected of a layer in the model: check name to reason."""
+        names = (layer.name, type(layer).__name__)
+        keys = {f"{name}{OF_LAYER}" for name in names}
+        return {
+            check.removeprefix(key): reason
+            for check, reason in self.expected_failures.items()
+            for key in keys
+            if check.startswith(key)
+        }
 
     @property
     def samples(self) -> int:

@@ -9,8 +9,8 @@ from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.check import Check, SelectedCheck, Verdicts
 from tfk_patterns.parity.checks import LAYER_CHECKS
 from tfk_patterns.parity.checks.model import MODEL_CHECKS
-from tfk_patterns.parity.checks.model.custom_layers import failed_on_layers
-from tfk_patterns.parity.model_case import ModelCase
+from tfk_patterns.parity.checks.model.custom_layers import custom_layers, with_those_on_layers
+from tfk_patterns.parity.model_case import OF_LAYER, ModelCase
 from tfk_patterns.parity.model_subject import ModelSubject
 from tfk_patterns.parity.report import ParityError, Report
 from tfk_patterns.parity.subject import Subject
@@ -185,8 +185,8 @@ def _check(kind, case, checks, on_fail) -> Report:
         subject = _SUBJECTS[kind](case)
         verdicts = Verdicts(subject, selected)
         results = [verdicts[name] for name in names]
-    if "custom_layers" in verdicts:
-        results = failed_on_layers(subject, results)
+    if custom_layers.name in verdicts:
+        results = with_those_on_layers(subject, results)
     report = Report(case.name, tuple(results))
     if on_fail == "raise" and not report.passed:
         raise ParityError(report)
@@ -198,9 +198,17 @@ def _kind_of(case: object) -> str:
     for kind, cls in _CASES.items():
         if isinstance(case, cls):
             for name in case.expected_failures:
-                _validate.one_of("expected_failures", name, list_checks(kind))
+                _check_expected(kind, name)
             return kind
     raise _validate.type_error("cases", "made of LayerCase and ModelCase", case)
+
+
+def _check_expected(kind: str, name: str) -> None:
+    if name == custom_layers.name:
+        expected = "'<layer>: <check>' for a check of a layer in the model"
+        raise _validate.value_error("expected_failures", expected, name)
+    layer, _, check = name.rpartition(OF_LAYER) if kind == "model" else ("", "", name)
+    _validate.one_of("expected_failures", check, list_checks("layer" if layer else kind))
 
 
 def _select(kind: str, checks: str | Iterable[str] | None) -> tuple[Check, ...]:

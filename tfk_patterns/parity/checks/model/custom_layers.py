@@ -4,7 +4,7 @@ import dataclasses
 
 from tfk_patterns.parity.check import Verdicts, define_check
 from tfk_patterns.parity.checks import LAYER_CHECKS
-from tfk_patterns.parity.custom_layers import layer_cases
+from tfk_patterns.parity.custom_layers import expected_of_no_layer, layer_cases
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.report import Result
 from tfk_patterns.parity.subject import Subject
@@ -15,29 +15,50 @@ from tfk_patterns.parity.subject import Subject
 )
 def custom_layers(subject):
     """Each layer of a class that is not Keras' own passes the checks of a layer."""
-    failed = subject.shared("custom layers", lambda: _failed(subject))
-    if failed is None:
-        raise Skip("the model calls no layer of a class that is not Keras' own")
-    if failed:
-        failure = failed[0].failure
+    unknown = expected_of_no_layer(subject)
+    if unknown:
         raise Failure(
-            f"layer `{failed[0].layer}`, {failed[0].check}: {failure.message}",
-            failure.where,
-            failure.hint,
-            failure.max_abs_error,
-            failure.max_rel_error,
+            f"the model has no layer {unknown[0]!r}, of which the case expects a failure",
+            hint="Name the layer or its class as the report does: '<layer>: <check>'.",
         )
+    found = _found(subject)
+    if found is None:
+        raise Skip("the model calls no layer of a class that is not Keras' own")
+    for result in found:
+        if result.verdict == "xfail":
+            subject.tally.left_out[result.label] = f"expected to fail: {result.reason}"
+        elif result.failure is None:  # passed, against expectation
+            raise Failure(f"{result.label}: {result.reason}")
+        else:
+            failure = result.failure
+            raise Failure(
+                f"{result.label}: {failure.message}",
+                failure.where,
+                failure.hint,
+                failure.max_abs_error,
+                failure.max_rel_error,
+            )
 
 
-def failed_on_layers(subject, results: list[Result]) -> list[Result]:
-    """The results on a model, with those on its layers in the place of a failed `custom_layers`."""
-    if not any(r.check == custom_layers.name and r.verdict == "failed" for r in results):
+def with_those_on_layers(subject, results: list[Result]) -> list[Result]:
+    """The results on a model, those on its layers first: what fails there, expected or not.
+
+    They stand in the place of a failed `custom_layers`.
+    """
+    if not any(
+        r.check == custom_layers.name and r.verdict in ("passed", "failed") for r in results
+    ):
         return results
-    failed = subject.shared("custom layers", lambda: _failed(subject))
-    return [*failed, *(r for r in results if r.check != custom_layers.name)]
+    found = _found(subject) or []
+    is_said = any(result.verdict in ("failed", "xpass") for result in found)
+    return [*found, *(r for r in results if not (is_said and r.check == custom_layers.name))]
 
 
-def _failed(subject) -> list[Result] | None:
+def _found(subject) -> list[Result] | None:
+    return subject.shared("custom layers", lambda: _not_passed(subject))
+
+
+def _not_passed(subject) -> list[Result] | None:
     """What the layers of the model fail, or `None` where there are no such layers."""
     cases = layer_cases(subject)
     if not cases:
@@ -46,5 +67,5 @@ def _failed(subject) -> list[Result] | None:
         dataclasses.replace(result, layer=case.name)
         for case in cases
         for result in Verdicts(Subject(case), LAYER_CHECKS).values()
-        if result.verdict == "failed"
+        if result.verdict in ("failed", "xfail", "xpass")
     ]

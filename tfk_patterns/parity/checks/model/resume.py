@@ -11,6 +11,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.model_subject import evaluated
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.saving.reloading import custom_objects
@@ -32,7 +33,7 @@ _COMPILE_HINT = (
     link="https://www.tensorflow.org/guide/keras/serialization_and_saving",
 )
 def resume(subject):
-    """A model that is saved after an epoch, loaded and trained on, is as if not interrupted.
+    """A model that is saved after an epoch, loaded, used and trained on, is as if not interrupted.
 
     Random state is copied over, which a `.keras` file does not hold, and on Keras 2 the loss scale.
     """
@@ -48,6 +49,7 @@ def resume(subject):
     _copy_random_state(subject, model, loaded)
     _copy_loss_scale(subject, model, loaded)
     _check_weights(subject, model, loaded)
+    _check_inference(subject, model, loaded)
     if subject.random_ops.from_global:
         raise Skip("two runs draw differently from TensorFlow's global random state")
     with equal_circumstances():
@@ -104,6 +106,30 @@ def _check_weights(subject, model, loaded):
         _HINT,
         "the model that was not interrupted",
     )
+
+
+def _check_inference(subject, model, loaded):
+    """Fails where `predict` or `evaluate` give something else after loading."""
+    if subject.is_random:
+        subject.tally.left_out["inference after loading"] = "inference is random"
+        return
+    case = subject.case
+    uses = {
+        "predict": lambda one: one.predict(case.x, batch_size=case.batch_size, verbose=0),
+        "evaluate": lambda one: evaluated(one, subject.data, case.batch_size),
+    }
+    if subject.cannot_be_called:
+        del uses["predict"]
+    if subject.why_not_evaluated:
+        del uses["evaluate"]
+    _keras.run_in_mode(loaded, "eager")
+    for name, use in uses.items():
+        with equal_circumstances():
+            with blamed(f"`{name}` raised", "after one epoch", check="evaluate_predict"):
+                expected = use(model)
+            with blamed(f"`{name}` of the loaded model raised", "after loading", _HINT):
+                found = use(loaded)
+        subject.compare(expected, found, "after loading", name, _HINT, "the saved model")
 
 
 def _copy_random_state(subject, model, loaded):

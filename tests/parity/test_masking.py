@@ -12,7 +12,11 @@ CHECKS = ("mask_shape", "mask_dtype", "mask_lost", "padding_content", "padding_l
 
 
 class MaskedSoftmax(keras.layers.Layer):
-    """As in Keras' guide: uses the mask, passes none on, and overflows where numbers are large."""
+    """Uses the mask, passes it on, and overflows where numbers are large."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
 
     def call(self, inputs, mask=None):
         scores = tf.exp(inputs)

@@ -90,7 +90,17 @@ class MaskOfLongInputs(keras.layers.Layer):
         return mask if steps is not None and steps >= self.window else None
 
 
+class NotSupported(keras.layers.Layer):
+    """Keeps padding out of a softmax over the steps, and does not say that it supports masking."""
+
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            inputs = tf.where(mask[:, :, tf.newaxis], inputs, inputs.dtype.min)
+        return tf.nn.softmax(inputs, axis=1)
+
+
 BROKEN = [
+    broken("mask_lost", NotSupported, "does not support masking", mask=MASK),
     broken("mask_lost", ScaledRecurrence, "no mask reaches the GRU", mask=MASK),
     broken("mask_lost", AttentionAfterSum, "no mask reaches the Attention", mask=MASK),
     broken("mask_lost", LastStateOfScaled, "no mask reaches the LSTM", mask=MASK),

@@ -23,6 +23,10 @@ _DROPPED = (
     "`compute_mask` must return the mask where the output still has the masked steps; without it "
     "`supports_masking = True` passes the mask on as it is."
 )
+_UNSUPPORTED = (
+    "Layers after this one take padding for data: set `self.supports_masking = True` in "
+    "`__init__`. A layer that is to end the mask says so by a `compute_mask` that returns `None`."
+)
 _MANY = 100  # steps more, with which a layer that ends masks on purpose ends them as well
 
 
@@ -72,30 +76,52 @@ def _has_effect(subject, layer, training):
 
 
 def _require_passed_on(subject, layer):
+    """Fails where an output has the masked steps and no mask, which nothing says or excuses."""
     masks = padding.input_masks(subject.data)
-    dropped = subject.reference.layer.supports_masking and not any(
-        mask is not None for mask in output_masks.masks_of_outputs(subject).values()
-    )
-    if not dropped or any(mask is None for mask in masks) or _drops_on_purpose(subject, layer):
+    if any(mask is None for mask in masks) or not _has_no_mask(subject):
         return
-    shapes = [tuple(mask.shape) for mask in masks]
-    kept = [
-        name
-        for name, output in named_leaves(subject.raw_outputs, "outputs")
-        if any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
-    ]
-    used = any(
-        why_not_compared(subject, training)
-        or padding_effects.reacts_to_mask(subject, layer, training)
-        for training in trainings(subject)
-    )
-    if kept and not used:
+    kept = _outputs_with_steps(subject, masks)
+    if not kept:
+        return
+    if not subject.reference.layer.supports_masking:
+        raise Failure(
+            f"`call` takes a mask, and {kept[0]} has the masked steps, but Keras drops the mask of "
+            "a layer that does not support masking",
+            f"eager: {kept[0]}",
+            _UNSUPPORTED,
+        )
+    if not _drops_on_purpose(subject, layer) and not _uses_mask(subject, layer):
         raise Failure(
             f"the layer supports masking, but {kept[0]} has no mask, though it has the masked "
             "steps, and nothing in it depends on the mask",
             f"eager: {kept[0]}",
             _DROPPED,
         )
+
+
+def _has_no_mask(subject) -> bool:
+    return all(mask is None for mask in output_masks.masks_of_outputs(subject).values())
+
+
+def _outputs_with_steps(subject, masks) -> list[str]:
+    """The outputs whose leading axes are those of a mask, and that are longer for longer inputs."""
+    shapes = [tuple(mask.shape) for mask in masks]
+    axes = [axis for axis in padding.step_axes(subject.data) if axis in free_axes(subject)]
+    longer = [dict(named_leaves(free_axes(subject)[axis], "outputs")) for axis in axes]
+    return [
+        name
+        for name, output in named_leaves(subject.raw_outputs, "outputs")
+        if any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
+        and all(np.shape(grown[name]) != np.shape(output) for grown in longer)
+    ]
+
+
+def _uses_mask(subject, layer) -> bool:
+    return any(
+        why_not_compared(subject, training)
+        or padding_effects.reacts_to_mask(subject, layer, training)
+        for training in trainings(subject)
+    )
 
 
 def _drops_on_purpose(subject, layer) -> bool:
@@ -105,6 +131,7 @@ def _drops_on_purpose(subject, layer) -> bool:
     if not own or "mask" in inspect.signature(cls.call).parameters:
         return False
     longer = grown(subject.data, padding.step_axes(subject.data), _MANY)
+    layer.compute_mask(subject.data["inputs"], subject.data["mask"])  # as Keras has called it
     try:
         masks = layer.compute_mask(longer["inputs"], longer["mask"])
     except Exception:  # it knows its own number of steps

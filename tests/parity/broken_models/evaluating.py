@@ -82,7 +82,7 @@ BROKEN = [
     broken("evaluate_predict", PredictsInTraining, "`predict` calls the model with training=True"),
     broken("evaluate_predict", EvaluatesLastBatch, "where its batches alone have the mean"),
     broken("evaluate_predict", EvaluatesNothing, "`evaluate` says that `loss` is 0"),
-    broken("evaluate_predict", HasNoTestStep, "`evaluate`", loss=None),
+    broken("evaluate_predict", HasNoTestStep, "its metric is not updated", loss=None),
     broken("batch_methods", UnpacksTwo, "`train_on_batch` raised", generations=(3,)),
     broken("batch_methods", ReturnsNoLogs, "gives no loss"),
 ]

@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from tests.parity.broken_models import CLASSES, TwoLayers, X, Y, compiled
 from tests.parity.broken_models.evaluating import Normalized
-from tests.parity.broken_models.losses import MeanSquare
+from tests.parity.broken_models.losses import Dropped, MeanSquare
 from tests.parity.broken_models.optimizing import Scaled, scaling_sgd
 from tfk_patterns import _keras
 from tfk_patterns.parity import ModelCase, check_model
@@ -141,6 +141,7 @@ def fixed_scaling_sgd():
 RIGHT = [
     (case(TwoLayers, metrics=["mae"]), ["fit", "compiled_metrics", "batch_methods"]),
     (case(MeanSquare), ["extra_losses", "sample_weight", "evaluate_predict", "replicas"]),
+    (case(Dropped), ["fit", "sample_weight", "evaluate_predict"]),
     (case(Normalized), ["fit", "evaluate_predict", "replicas"]),
     (case(TrainsByDefault), ["fit", "evaluate_predict"]),
     (case(Scaled, optimizer=scaling_sgd), ["loss_scaling", "logged_loss", "resume"]),
@@ -176,6 +177,12 @@ each = pytest.mark.parametrize(("case", "checks"), RIGHT, ids=[case.name for cas
 @each
 def test_the_checks_that_might_do_not_blame_it(case, checks):
     check_model(case, checks=checks)
+
+
+def test_weights_of_mixed_samples_are_skipped():
+    (result,) = check_model(case(Mixup), checks=["sample_weight"]).results
+    assert result.verdict == "skipped"
+    assert "as Mixup does" in result.reason
 
 
 @pytest.mark.slow

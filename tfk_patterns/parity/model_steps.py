@@ -9,6 +9,8 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity.model_fitting import take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject, trainable_values
+from tfk_patterns.parity.outcome import Skip
+from tfk_patterns.parity.recorded_step import Step
 
 
 def one_step(
@@ -22,6 +24,13 @@ def one_step(
         times: How often the step is taken.
         changes: What to put in the place of parts of the batch.
     """
+    return taken(subject, scale, times, **changes)[0]
+
+
+def taken(
+    subject: ModelSubject, scale: float = 1.0, times: int = 1, **changes: Any
+) -> tuple[list[np.ndarray], list[Step]]:
+    """What `one_step` returns, for the same arguments, and all that was written down."""
     batch = {**subject.reference.batch, **changes}
     losses = keras.layers.Layer.losses
     scaled = property(lambda layer: [scale * loss for loss in losses.fget(layer)])
@@ -33,7 +42,8 @@ def one_step(
         return trainable_values(recorder.model)
 
     values, steps = subject.recorded(run)
-    return [*values, np.array(steps[0].targets if steps else [])]
+    targets = [target for step in steps for target in step.targets]
+    return [*values, np.array(targets)], steps
 
 
 def scale_of_loss(subject: ModelSubject) -> float:
@@ -53,3 +63,14 @@ def close(subject: ModelSubject, one: list[np.ndarray], other: list[np.ndarray])
     return len(one) == len(other) and all(
         subject.difference(a, b).description is None for a, b in zip(one, other, strict=True)
     )
+
+
+def batch_with_targets(subject: ModelSubject) -> dict[str, Any]:
+    """The first batch, without sample weights.
+
+    Raises:
+        Skip: It has no targets.
+    """
+    if subject.case.y is None:
+        raise Skip("the case has no targets")
+    return {**subject.reference.batch, "sample_weight": None}

@@ -14,7 +14,8 @@ from tfk_patterns.parity.errors import failure_of, in_one_line
 from tfk_patterns.parity.model_case import ModelCase
 from tfk_patterns.parity.model_reference import ModelReference
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.recording import Recorder, Step
+from tfk_patterns.parity.recorded_step import Step
+from tfk_patterns.parity.recording import Recorder
 from tfk_patterns.parity.reference import equal_circumstances
 
 
@@ -69,7 +70,7 @@ class ModelSubject(BaseSubject):
     def merges_steps(self) -> bool:
         """Whether Keras takes several steps before it tells of them: `steps_per_execution`."""
         steps_of_epoch = -(-self.case.samples // self.case.batch_size)
-        return len(self.steps) < model_fitting.EPOCHS * steps_of_epoch
+        return self._recorded[2] < model_fitting.EPOCHS * steps_of_epoch
 
     def fit(self, mode: str) -> model_fitting.ModelFit:
         """Two epochs of `fit` in the graph or in XLA; made once."""
@@ -169,11 +170,13 @@ class ModelSubject(BaseSubject):
 
     def _record(self):
         def run(recorder):
-            begins = model_fitting.StepLogs(recorder.begin_step)
-            return model_fitting.fit(recorder.model, self.case, "eager", [begins])
+            told = model_fitting.StepLogs(recorder.begin_step)
+            fitted = model_fitting.fit(recorder.model, self.case, "eager", [told])
+            return fitted, len(told.steps)
 
         try:
-            return self.recorded(run)
+            (fitted, executions), steps = self.recorded(run)
+            return fitted, steps, executions
         except Exception as error:
             raise _as_finding(error, "eager") from error
 

@@ -1,10 +1,8 @@
 """What happens inside training steps, written down while they run in eager mode."""
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -12,31 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-
-
-@dataclasses.dataclass
-class Step:
-    """What one step of training or evaluation did.
-
-    Args:
-        rows: The number of samples in the batch, where the model was called.
-        calls: The `training` argument and the outputs of each outermost call of the model.
-        losses: Results of the loss objects that were called, one number each.
-        computed: What `compute_loss` returned.
-        targets: What gradients were taken of, where that is one number.
-        added: The sum of `model.losses` when the first gradient was taken.
-        updates: Name of the variable and gradient of each update by an optimizer.
-        clipped: What went into TensorFlow's clipping functions, and what came out.
-    """
-
-    rows: int | None = None
-    calls: list[tuple[bool | None, Any]] = dataclasses.field(default_factory=list)
-    losses: list[float] = dataclasses.field(default_factory=list)
-    computed: list[float] = dataclasses.field(default_factory=list)
-    targets: list[float] = dataclasses.field(default_factory=list)
-    added: float | None = None
-    updates: list[tuple[str, np.ndarray]] = dataclasses.field(default_factory=list)
-    clipped: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
+from tfk_patterns.parity.recorded_step import Call, Step
 
 
 class Recorder:
@@ -50,10 +24,18 @@ class Recorder:
         self.model = model
         self.steps: list[Step] = []
         self._depth = 0
+        self._is_fresh = False
 
     def begin_step(self) -> None:
         """Starts the next step."""
         self.steps.append(Step())
+        self._is_fresh = True
+
+    def _begin_train_step(self) -> None:
+        """Starts the next step, where Keras takes several between two calls of a callback."""
+        if not self._is_fresh:
+            self.begin_step()
+        self._is_fresh = False
 
     @property
     def step(self) -> Step:
@@ -67,6 +49,7 @@ class Recorder:
         """Watches the model, its optimizers, loss objects and gradient tapes."""
         with contextlib.ExitStack() as stack:
             watch = functools.partial(self._watch, stack)
+            stack.enter_context(self._separated_steps())
             watch(type(self.model), "__call__", self._call)
             watch(type(self.model), "compute_loss", self._compute_loss)
             watch(keras.losses.Loss, "__call__", self._loss)
@@ -77,6 +60,17 @@ class Recorder:
             for name in ("clip_by_value", "clip_by_norm", "clip_by_global_norm"):
                 stack.enter_context(mock.patch.object(tf, name, self._clipping(getattr(tf, name))))
             yield self
+
+    def _separated_steps(self):
+        original = type(self.model).train_step
+
+        @functools.wraps(original)
+        def train_step(model, *args, **kwargs):
+            if model is self.model:
+                self._begin_train_step()
+            return original(model, *args, **kwargs)
+
+        return mock.patch.object(type(self.model), "train_step", train_step)
 
     def _watch(self, stack, owner: type, name: str, note: Callable) -> None:
         """Replaces a method by one that calls it and hands `note` what went in and came out."""
@@ -99,7 +93,15 @@ class Recorder:
             return
         inputs = tf.nest.flatten(args or list(kwargs.values()))
         self.step.rows = next((x.shape[0] for x in inputs if getattr(x, "shape", None)), None)
-        self.step.calls.append((kwargs.get("training"), tf.nest.map_structure(_array, result)))
+        outputs = tf.nest.flatten(result)
+        self.step.calls.append(
+            Call(
+                training=kwargs.get("training"),
+                inputs=[_array(leaf) for leaf in inputs if tf.is_tensor(leaf)],
+                outputs=[_array(leaf) for leaf in outputs],
+                masks=[_array(_keras.attached_mask(leaf)) for leaf in outputs],
+            )
+        )
 
     def _compute_loss(self, model, result, *args, **kwargs):
         if model is self.model:

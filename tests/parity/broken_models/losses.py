@@ -52,6 +52,31 @@ class IgnoresSampleWeights(MeanSquare):
         return super().mean(errors, None)
 
 
+class Dropped(MeanSquare):
+    """Right: draws at random in training, what has nothing to do with weights."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Dropout(0.3, seed=1)
+
+    def call(self, inputs, training=None):
+        return self.out(self.dropout(self.hidden(inputs), training=training))
+
+
+class WeighsEachByAll(Dropped):
+    """Multiplies errors of shape (batch, 1) by weights of shape (batch,)."""
+
+    def mean(self, errors, sample_weight):
+        if sample_weight is None:
+            return super().mean(errors, None)
+        return tf.reduce_mean(errors[:, tf.newaxis] * sample_weight) / replica_count()
+
+
+class ReversesSampleWeights(Dropped):
+    def mean(self, errors, sample_weight):
+        return super().mean(errors, None if sample_weight is None else sample_weight[::-1])
+
+
 class WeighsOnlyMetrics(TwoLayers):
     def loss_and_outputs(self, x, y, sample_weight):
         return super().loss_and_outputs(x, y, None)
@@ -86,6 +111,8 @@ BROKEN = [
     broken("extra_losses", ForgetsTheRegularizer, "`model.losses`"),
     broken("extra_losses", CountsPenaltiesOnlyInLogs, "`model.losses`"),
     broken("sample_weight", IgnoresSampleWeights, "though their sample weight is 0"),
+    broken("sample_weight", WeighsEachByAll, "though their sample weight is 0"),
+    broken("sample_weight", ReversesSampleWeights, "though their sample weight is 0"),
     broken("sample_weight", WeighsOnlyMetrics, "though their sample weight is 0"),
     broken(
         "class_weight",

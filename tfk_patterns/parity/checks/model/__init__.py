@@ -2,6 +2,7 @@
 
 from tfk_patterns.parity.check import Check
 from tfk_patterns.parity.checks.model.batch_methods import batch_methods
+from tfk_patterns.parity.checks.model.class_weights import class_weight
 from tfk_patterns.parity.checks.model.custom_layers import custom_layers
 from tfk_patterns.parity.checks.model.evaluate_predict import evaluate_predict
 from tfk_patterns.parity.checks.model.fit import fit
@@ -10,7 +11,7 @@ from tfk_patterns.parity.checks.model.losses import extra_losses
 from tfk_patterns.parity.checks.model.optimizing import gradient_clipping, loss_scaling
 from tfk_patterns.parity.checks.model.replicas import replicas
 from tfk_patterns.parity.checks.model.resume import resume
-from tfk_patterns.parity.checks.model.sample_weights import class_weight, sample_weight
+from tfk_patterns.parity.checks.model.sample_weights import sample_weight
 
 MODEL_CHECKS: tuple[Check, ...] = (
     custom_layers,

@@ -133,7 +133,7 @@ def _has_loss_of_targets(subject) -> bool:
 
 
 def _check_inference(steps, method, step_name):
-    flags = [flag for step in steps for flag, _ in step.calls]
+    flags = [call.training for step in steps for call in step.calls]
     if any(flag is True for flag in flags):
         raise Failure(
             f"`{method}` calls the model with training=True",

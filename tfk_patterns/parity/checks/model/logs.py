@@ -12,7 +12,7 @@ from tfk_patterns.parity.comparison import Difference
 from tfk_patterns.parity.model_fitting import EPOCHS
 from tfk_patterns.parity.model_steps import scale_of_loss
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.recording import Step
+from tfk_patterns.parity.recorded_step import Step
 from tfk_patterns.parity.reference import equal_circumstances
 
 _TOLERANCE = {"float32": 2e-3, "float16": 2e-2, "bfloat16": 5e-2}  # relative to the loss
@@ -135,7 +135,7 @@ def compiled_metrics(subject):
 
 def _recomputed(subject, steps: list[Step], which: int) -> dict[str, float]:
     """The metrics over an epoch, from the outputs of one call in each step."""
-    outputs = [step.calls[which][1] for step in steps]
+    outputs = [step.calls[which].outputs for step in steps]
     if len(tf.nest.flatten(outputs[0])) > 1:
         raise Skip("metrics are recomputed for models of one output only")
     outputs = np.concatenate([tf.nest.flatten(output)[0] for output in outputs])

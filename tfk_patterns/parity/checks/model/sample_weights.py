@@ -1,22 +1,24 @@
-"""Weights of samples and of classes."""
+"""Weights of samples."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import in_one_line
-from tfk_patterns.parity.model_fitting import take_a_step
-from tfk_patterns.parity.model_steps import close, equal, one_step, scale_of_loss
-from tfk_patterns.parity.model_subject import evaluated, trainable_values
+from tfk_patterns.parity.model_steps import (
+    batch_with_targets,
+    close,
+    equal,
+    one_step,
+    scale_of_loss,
+    taken,
+)
+from tfk_patterns.parity.model_subject import evaluated
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _WEIGHT_HINT = (
     "Unpack `x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)`, and hand "
     "`sample_weight` to `self.compute_loss(...)` or to the loss object."
-)
-_CLASS_HINT = (
-    "Keras hands class weights to `train_step` as sample weights: pass `class_weight` on to "
-    "`super().fit(...)`, and use `sample_weight` in `train_step`."
 )
 
 
@@ -25,7 +27,7 @@ _CLASS_HINT = (
 )
 def sample_weight(subject):
     """The targets of a sample with weight 0 have no part in a training step."""
-    batch = _batch_with_targets(subject)
+    batch = batch_with_targets(subject)
     half = subject.case.batch_size // 2
     if not half:
         raise Skip("a step has one sample")
@@ -45,11 +47,11 @@ def sample_weight(subject):
     changed = one_step(subject, y=other, sample_weight=weights)
     *plain, _ = plain  # a step may also differentiate by its inputs what it does not weigh
     *changed, _ = changed
+    mixes = False
     if close(subject, plain, changed):
         subject.compare(plain, changed, "one step", "weights")
-    elif subject.random_ops and _has_no_part(subject, other, 0 * weights):
-        reason = "the step mixes samples at random, and their weights, as Mixup does"
-        subject.tally.left_out["targets of samples with weight 0"] = reason
+    elif _mixes_samples(subject, half) and _has_no_part(subject, other, 0 * weights):
+        mixes = True
     else:
         raise Failure(
             f"targets of samples {half} to {len(weights) - 1} change a training step, though their "
@@ -58,6 +60,21 @@ def sample_weight(subject):
             _WEIGHT_HINT,
         )
     _check_they_weigh(subject, len(weights))
+    if mixes:
+        raise Skip("the step mixes samples at random, and their weights, as Mixup does")
+
+
+def _mixes_samples(subject, half) -> bool:
+    """Whether a random step calls the model on inputs that other samples have a part in."""
+    batch = subject.reference.batch["x"]
+    moved = tf.nest.map_structure(lambda x: _changed_from(x, half), batch)
+    (_, (step, *_)), (_, (other, *_)) = (taken(subject, x=x) for x in (batch, moved))
+    if not step.calls:
+        return bool(subject.random_ops)
+    pairs = zip(step.calls, other.calls, strict=True)
+    inputs = [pair for calls in pairs for pair in zip(*(c.inputs for c in calls), strict=True)]
+    mixed = any(np.ndim(a) and not np.array_equal(a[:half], b[:half]) for a, b in inputs)
+    return mixed and bool(subject.random_ops)
 
 
 def _has_no_part(subject, targets, weights) -> bool:
@@ -112,49 +129,6 @@ def _check_evaluation(subject, ones, uneven):
         )
 
 
-@define_check(
-    follows=("fit", "sample_weight"),
-    link="https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",
-)
-def class_weight(subject):
-    """`fit(class_weight=...)` trains as `fit(sample_weight=...)` with the weight of each class."""
-    batch = _batch_with_targets(subject)
-    classes = _classes(batch["y"])
-    if classes is None or len(set(classes)) < 2:
-        raise Skip("the targets are no integer or one-hot classes")
-    weights = {int(label): 1.0 + label for label in range(int(max(classes)) + 1)}
-    per_sample = np.array([weights[label] for label in classes], "float32")
-    try:
-        expected = _one_fit(subject, sample_weight=per_sample)
-        found = _one_fit(subject, class_weight=weights)
-    except Exception as error:
-        if subject.case.sample_weight is None:
-            raise Skip(f"the model takes no sample weights: {in_one_line(error, 120)}") from error
-        raise
-    if not close(subject, expected, found):
-        raise Failure(
-            f"class weights {weights} give another step than the sample weights that they stand "
-            "for",
-            "fit, eager",
-            _CLASS_HINT,
-        )
-    subject.compare(expected, found, "fit", "weights", source="sample_weight")
-
-
-def _batch_with_targets(subject):
-    if subject.case.y is None:
-        raise Skip("the case has no targets")
-    return {**subject.reference.batch, "sample_weight": None}
-
-
-def _one_fit(subject, **weights):
-    def run(recorder):
-        take_a_step(recorder.model, {**subject.reference.batch, "sample_weight": None}, **weights)
-        return trainable_values(recorder.model)
-
-    return subject.recorded(run)[0]
-
-
 def _changed_from(targets, first):
     """Other targets of the same kind from a sample on: those of other samples, or moved ones."""
     targets = np.array(targets)
@@ -168,17 +142,3 @@ def _changed_from(targets, first):
 
 def _same_arrays(one, other) -> bool:
     return all(map(np.array_equal, tf.nest.flatten(one), tf.nest.flatten(other)))
-
-
-def _classes(targets):
-    """The class of each sample, or `None` where the targets are something else."""
-    if len(tf.nest.flatten(targets)) > 1:
-        return None
-    targets = np.asarray(tf.nest.flatten(targets)[0])
-    if targets.ndim == 2 and targets.shape[1] > 1:
-        is_one_hot = np.array_equal(np.sort(targets, axis=1)[:, :-1], 0 * targets[:, 1:])
-        return targets.argmax(axis=1) if is_one_hot and (targets.max(axis=1) == 1).all() else None
-    flat = targets.reshape(len(targets), -1)
-    if flat.shape[1] != 1 or not np.array_equal(flat, np.round(flat)) or flat.min() < 0:
-        return None
-    return flat[:, 0].astype(int) if flat.max() < 100 else None

@@ -7,6 +7,7 @@ from tensorflow import keras
 
 from tests.parity.broken_models import CLASSES, TwoLayers, X, Y, compiled
 from tests.parity.broken_models.evaluating import Normalized
+from tests.parity.broken_models.logs import TAGS, TOKENS, Tagger
 from tests.parity.broken_models.losses import Dropped, MeanSquare
 from tests.parity.broken_models.optimizing import Scaled, scaling_sgd
 from tfk_patterns import _keras
@@ -115,10 +116,15 @@ def classifier():
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
-def case(make, y=Y, name=None, sample_weight=None, expected_failures=None, **arguments):
+def masked():
+    layers = [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.Dense(1)]
+    return keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+
+
+def case(make, y=Y, name=None, sample_weight=None, expected_failures=None, x=X, **arguments):
     return ModelCase(
         lambda: compiled(make(), **arguments),
-        X,
+        x,
         y,
         sample_weight=sample_weight,
         name=name or make.__name__,
@@ -163,9 +169,21 @@ RIGHT = [
         ["class_weight", "compiled_metrics"],
     ),
     (
-        case(TwoLayers, name="merged_steps", steps_per_execution=2),
-        ["logged_loss", "compiled_metrics"],
+        case(TwoLayers, name="merged_steps", metrics=["mae"], steps_per_execution=2),
+        ["logged_loss", "compiled_metrics", "batch_methods"],
     ),
+    (
+        case(
+            MeanSquare,
+            10 * Y[:13],
+            x=X[:13],
+            name="uneven_merged_steps",
+            steps_per_execution=2,
+        ),
+        ["logged_loss", "batch_methods"],
+    ),
+    (case(masked, TAGS, x=TOKENS, metrics=["mae"]), ["compiled_metrics", "logged_loss"]),
+    (case(Tagger, TAGS, x=TOKENS, weighted_metrics=["mae"]), ["compiled_metrics", "logged_loss"]),
     (
         case(TwoLayers, name="clipped", optimizer=lambda: keras.optimizers.Adam(clipnorm=0.1)),
         ["gradient_clipping"],

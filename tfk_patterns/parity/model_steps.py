@@ -7,10 +7,13 @@ import numpy as np
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.model_fitting import take_a_step
+from tfk_patterns.parity.comparison import Difference
+from tfk_patterns.parity.model_fitting import EPOCHS, take_a_step
 from tfk_patterns.parity.model_subject import ModelSubject, trainable_values
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.recorded_step import Step
+
+LOG_TOLERANCE = {"float32": 2e-3, "float16": 2e-2, "bfloat16": 5e-2}  # relative to the loss
 
 
 def one_step(
@@ -74,3 +77,16 @@ def batch_with_targets(subject: ModelSubject) -> dict[str, Any]:
     if subject.case.y is None:
         raise Skip("the case has no targets")
     return {**subject.reference.batch, "sample_weight": None}
+
+
+def steps_of_epochs(subject: ModelSubject) -> list[list[Step]]:
+    """The steps of `subject.fitted`, epoch by epoch."""
+    size = len(subject.steps) // EPOCHS
+    return [subject.steps[epoch * size : (epoch + 1) * size] for epoch in range(EPOCHS)]
+
+
+def tally(subject: ModelSubject, wanted: np.ndarray, found: np.ndarray) -> None:
+    """Counts logs that are near enough to what they should be."""
+    error = float(np.max(np.abs(found - wanted)))
+    scale = float(np.max(np.abs(wanted)))
+    subject.tally.add(Difference(None, error, error / scale if scale else 0.0))

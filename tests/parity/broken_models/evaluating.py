@@ -85,4 +85,12 @@ BROKEN = [
     broken("evaluate_predict", HasNoTestStep, "its metric is not updated", loss=None),
     broken("batch_methods", UnpacksTwo, "`train_on_batch` raised", generations=(3,)),
     broken("batch_methods", ReturnsNoLogs, "gives no loss"),
+    broken(
+        "batch_methods",
+        UnpacksTwo,
+        "`train_on_batch` raised",
+        generations=(3,),
+        name="UnpacksTwoOfMergedSteps",
+        steps_per_execution=2,
+    ),
 ]

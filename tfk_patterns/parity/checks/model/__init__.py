@@ -3,10 +3,11 @@
 from tfk_patterns.parity.check import Check
 from tfk_patterns.parity.checks.model.batch_methods import batch_methods
 from tfk_patterns.parity.checks.model.class_weights import class_weight
+from tfk_patterns.parity.checks.model.compiled_metrics import compiled_metrics
 from tfk_patterns.parity.checks.model.custom_layers import custom_layers
 from tfk_patterns.parity.checks.model.evaluate_predict import evaluate_predict
 from tfk_patterns.parity.checks.model.fit import fit
-from tfk_patterns.parity.checks.model.logs import compiled_metrics, logged_loss
+from tfk_patterns.parity.checks.model.logged_loss import logged_loss
 from tfk_patterns.parity.checks.model.losses import extra_losses
 from tfk_patterns.parity.checks.model.optimizing import gradient_clipping, loss_scaling
 from tfk_patterns.parity.checks.model.replicas import replicas

@@ -1,5 +1,7 @@
 """The methods that take one batch."""
 
+import contextlib
+
 import tensorflow as tf
 
 from tfk_patterns import _keras
@@ -23,8 +25,6 @@ _BATCH_HINT = (
 )
 def batch_methods(subject):
     """`train_on_batch`, `test_on_batch` and `predict_on_batch` do what `fit` and the others do."""
-    if subject.merges_steps:
-        raise Skip("with `steps_per_execution` Keras 2 asks `train_on_batch` for several batches")
     case = subject.case
     batches = [
         _as_tensors(subject.reference.rows(slice(start, start + case.batch_size)))
@@ -34,7 +34,7 @@ def batch_methods(subject):
     model = subject.model()
     _keras.run_in_mode(model, "eager")
     if not subject.why_not_evaluated:
-        with _running("test_on_batch"), equal_circumstances():
+        with _running(subject, "test_on_batch"), equal_circumstances():
             single = model.test_on_batch(**batches[0], return_dict=True)
             model.reset_metrics()
             several = evaluated(model, batches[0], case.batch_size)
@@ -42,7 +42,7 @@ def batch_methods(subject):
             several, single_numbers(single), "test_on_batch", "logs", _BATCH_HINT, "evaluate"
         )
     if not subject.cannot_be_called and not subject.is_random:
-        with _running("predict_on_batch"), equal_circumstances():
+        with _running(subject, "predict_on_batch"), equal_circumstances():
             single = model.predict_on_batch(batches[0]["x"])
             several = model.predict(batches[0]["x"], batch_size=case.batch_size, verbose=0)
         subject.compare(
@@ -62,7 +62,7 @@ def _check_train_on_batch(subject, batches):
             logs = recorder.model.train_on_batch(**batch, return_dict=True)
         return fit_of(recorder.model, {}, [single_numbers(logs)])
 
-    with _running("train_on_batch"):
+    with _running(subject, "train_on_batch"):
         found, _ = subject.recorded(run)
     if any(getattr(o, "use_ema", False) for o in _keras.optimizers_of(subject.reference.model)):
         subject.tally.left_out["weights"] = "`fit` alone overwrites them by their moving average"
@@ -96,5 +96,13 @@ def _as_tensors(batch):
     )
 
 
-def _running(method: str):
-    return blamed(f"`{method}` raised", f"{method}, eager", _BATCH_HINT)
+@contextlib.contextmanager
+def _running(subject, method: str):
+    with blamed(f"`{method}` raised", f"{method}, eager", _BATCH_HINT):
+        try:
+            yield
+        except (StopIteration, tf.errors.OutOfRangeError) as error:
+            if not subject.merges_steps:
+                raise
+            reason = f"with `steps_per_execution` Keras 2 asks `{method}` for several batches"
+            raise Skip(reason) from error

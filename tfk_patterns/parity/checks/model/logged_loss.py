@@ -1,0 +1,71 @@
+"""The loss that `fit` logs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.model_steps import LOG_TOLERANCE, scale_of_loss, steps_of_epochs, tally
+from tfk_patterns.parity.outcome import Failure, Skip
+from tfk_patterns.parity.recorded_step import Step
+
+_LOSS_HINT = (
+    "Keep the loss in a `keras.metrics.Mean` that is an attribute of the model, call "
+    "`update_state(loss)` on it in every step, and return its `result()`; a loss tensor that is "
+    "returned itself is lost or stands for the last batch only."
+)
+
+
+@define_check(
+    follows=("fit", "compiled_metrics", "loss_scaling"),
+    link="https://keras.io/guides/custom_train_step_in_tensorflow/",
+    fast=True,
+)
+def logged_loss(subject):
+    """`loss` in the history is, for each epoch, the mean of the losses of its steps."""
+    logged = subject.fitted.history.get("loss")
+    if logged is None:
+        raise Skip("the history has no `loss`")
+    per_epoch = steps_of_epochs(subject)
+    means = [dict(_means(subject, steps)) for steps in per_epoch]
+    names = [name for name in means[0] if all(name in mean for mean in means)]
+    if not names:
+        raise Skip("no loss could be seen: no gradient tape, loss object or `compute_loss` ran")
+    tolerance = LOG_TOLERANCE[subject.compute_dtype]
+    for name in names:
+        wanted = np.array([mean[name] for mean in means])
+        if np.allclose(logged, wanted, rtol=tolerance, atol=1e-6, equal_nan=True):
+            tally(subject, wanted, logged)
+            return
+    _fail(subject, logged, means, names)
+
+
+def _fail(subject, logged, means, names):
+    wanted = np.array([mean[names[0]] for mean in means])
+    epoch = int(np.argmax(np.abs(logged - wanted)))
+    raise Failure(
+        f"history['loss'] is {logged[epoch]:.7g} in epoch {epoch + 1} where the {names[0]} of its "
+        f"steps has the mean {wanted[epoch]:.7g}",
+        "fit, run_eagerly=True",
+        _LOSS_HINT,
+        max_abs_error=float(np.max(np.abs(logged - wanted))),
+    )
+
+
+def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
+    """The mean over an epoch of each number that may rightly be called its loss."""
+    rows = np.array([step.rows or subject.case.batch_size for step in steps], np.float64)
+    for name, per_step, scale in (
+        ("result of compute_loss", [step.computed for step in steps], 1.0),
+        ("loss that is differentiated", [step.targets for step in steps], scale_of_loss(subject)),
+        ("result of the loss object", [step.losses for step in steps], 1.0),
+    ):
+        if not all(per_step):
+            continue
+        for which, pick in (("", lambda v: v[0]), (" (last)", lambda v: v[-1]), (" (sum)", sum)):
+            values = np.array([pick(numbers) for numbers in per_step])
+            added = np.array([step.added or 0.0 for step in steps])
+            values = values / scale
+            for extra, total in (("", values), (" with model.losses", values + added)):
+                yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
+                yield f"{name}{which}{extra}, by step", float(np.mean(total))

@@ -101,8 +101,7 @@ def _check_loss(subject, logs, steps):
     """The loss is no zero that nothing has updated, and of all batches the mean of each one's."""
     if "loss" not in logs:
         return
-    computed = [abs(number) for step in steps for number in step.computed + step.losses]
-    if logs["loss"] == 0 and (max(computed, default=0.0) > 0 or _has_loss_of_targets(subject)):
+    if logs["loss"] == 0 and _is_stale(subject, steps):
         raise Failure(
             "`evaluate` says that `loss` is 0: its metric is not updated",
             "evaluate, eager",
@@ -130,6 +129,28 @@ def _has_loss_of_targets(subject) -> bool:
     """Whether training logs a loss, of targets that `evaluate` is given too."""
     trained = subject.fitted.history.get("loss", np.zeros(1))
     return subject.case.y is not None and bool(np.any(trained != 0))
+
+
+def _is_stale(subject, steps) -> bool:
+    """Whether a loss of 0 is no result of this evaluation."""
+    if any(number != 0 for step in steps for number in step.computed + step.losses):
+        return True
+    return _has_loss_of_targets(subject) and _is_zero_for_other_weights(subject)
+
+
+def _is_zero_for_other_weights(subject) -> bool:
+    """Whether `evaluate` says 0 whatever the weights are: a hinge loss is 0 for some only."""
+    draws = np.random.default_rng(0)
+    for scale in (1.0, 10.0, 100.0):
+        model = subject.model()
+        _keras.run_in_mode(model, "eager")
+        for weight in model.trainable_weights:
+            weight.assign(draws.normal(scale=scale, size=weight.shape))
+        with equal_circumstances():
+            logs = evaluated(model, subject.data, subject.case.batch_size)
+        if logs["loss"] != 0:
+            return False
+    return True
 
 
 def _check_inference(steps, method, step_name):

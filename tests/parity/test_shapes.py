@@ -124,6 +124,45 @@ def test_what_a_layer_of_keras_gets_wrong_is_no_fault_of_the_layer_around_it():
     assert excused == (_keras.GENERATION == 3)
 
 
+class NormalisedTwice(keras.layers.Layer):
+    """Keras 2's LayerNormalization over two axes cannot be traced for an unknown batch size."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.LayerNormalization(axis=[1, 2])
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return self.norm(inputs)
+
+
+def test_a_layer_of_keras_that_cannot_be_traced_leaves_nothing_to_compare():
+    case = LayerCase(NormalisedTwice, STEPS)
+    (result,) = check_layer(case, checks=["unknown_dimensions"]).results
+    assert result.verdict == ("passed" if _keras.GENERATION == 3 else "skipped")
+    excused = "Keras' own LayerNormalization is wrong for an unknown size" in result.reason
+    assert excused == (_keras.GENERATION == 2)
+
+
+class NeedsOneOfTwoAxes(keras.layers.Layer):
+    def call(self, inputs):
+        if list(inputs.shape[1:]).count(None) == 2:
+            raise ValueError("The height or the width must be known.")
+        return inputs * 2.0
+
+
+def test_axes_that_cannot_be_unknown_together_are_no_fault():
+    inputs = np.ones((2, 4, 5, 3), "float32")
+    (result,) = check_layer(
+        LayerCase(NeedsOneOfTwoAxes, inputs), checks=["unknown_dimensions"]
+    ).results
+    assert result.verdict == "passed"
+    assert "the layer needs to know it" in result.reason
+
+
 def test_stateful_layers_are_not_asked_for_other_batches():
     case = LayerCase(lambda: keras.layers.GRU(2, stateful=True), STEPS, name="stateful")
     verdicts = {result.verdict for result in check_layer(case, checks=CHECKS).results}

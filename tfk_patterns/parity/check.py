@@ -57,6 +57,11 @@ class Tally:
         self.max_abs_error = max(self.max_abs_error or 0.0, found.max_abs_error)
         self.max_rel_error = max(self.max_rel_error or 0.0, found.max_rel_error)
 
+    def withdraw(self, before: "Tally") -> None:
+        """Takes back what was counted since a copy was made, but not the reasons."""
+        self.max_abs_error, self.max_rel_error = before.max_abs_error, before.max_rel_error
+        self.compared = before.compared
+
 
 class Verdicts(Mapping):
     """The results of some checks on one subject, by name; each is found when first asked for.

@@ -44,9 +44,29 @@ class DoubledStepsByShape(keras.layers.Layer):
         return (input_shape[0], input_shape[1] * 2, input_shape[2])
 
 
+class PenaltyBesideDenseInTime(keras.layers.Layer):
+    """Its penalty forgets to divide by a number of samples that Python does not know.
+
+    That Keras 3's TimeDistributed is wrong where the steps are unknown too is no excuse for it.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.TimeDistributed(keras.layers.Dense(3))
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        self.add_loss(0.1 * tf.reduce_sum(inputs**2) / (inputs.shape[0] or 1))
+        return self.dense(inputs)
+
+
 BROKEN = [
     broken("unknown_dimensions", ReshapedByBatchSize, "unknown batch size"),
     broken("unknown_dimensions", TokenInFront, "unknown batch size"),
     broken("unknown_dimensions", LengthOrFive, "where eager mode gives"),
     broken("unknown_dimensions", DoubledStepsByShape, "`compute_output_shape` cannot be called"),
+    broken("unknown_dimensions", PenaltyBesideDenseInTime, "where eager mode gives"),
 ]

@@ -1,17 +1,16 @@
 """Sizes that are unknown while a graph is traced."""
 
+import dataclasses
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns import _keras
-from tfk_patterns.parity import observation
 from tfk_patterns.parity.arrays import as_arrays
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
-from tfk_patterns.parity.data import batch_size, tensors_of, unflatten
-from tfk_patterns.parity.errors import failure_of, in_one_line, is_said
+from tfk_patterns.parity.data import batch_size, tensors_of
+from tfk_patterns.parity.errors import blamed, failure_of, is_said
 from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
@@ -20,11 +19,13 @@ from tfk_patterns.parity.shapes import symbolic
 from tfk_patterns.parity.shapes.keras_own import wrong_for_unknown
 from tfk_patterns.parity.shapes.resizing import (
     Axis,
+    batch_axis,
     free_axes,
     grown,
     skip_if_fixed,
     with_batch,
 )
+from tfk_patterns.parity.shapes.tracing import traceable, traced
 
 _HINT = (
     "`inputs.shape[i]` is None for an axis of unknown size, and what Python makes of a known one "
@@ -53,27 +54,49 @@ def unknown_dimensions(subject):
     and without which it can be traced: an error for an unknown size of those is left out.
     """
     skip_if_fixed(subject)
-    layer = subject.layer()
-    unknown = _judged_axes(subject)
-    _require_computed_shape(subject, layer, unknown)
-    size = batch_size(subject.data)
+    layer, batch = subject.layer(), batch_axis(subject.data)
+    free = _judged_axes(subject)
+    _require_computed_shape(subject, layer, free)
     for training in trainings(subject):
-        where = f"graph, training={training}"
-        traced, axes = _traced(subject, layer, unknown, training, where)
-        for batch in (size, size + 1):
-            data = with_batch(subject.data, batch)
-            if batch != size:
-                data = grown(data, axes)
-            place = f"{where}, traced for {_listed(axes)} unknown, {batch} samples"
-            try:
-                _compare(subject, layer, traced, data, training, place)
-            except Failure:
-                guilty = wrong_for_unknown(subject, layer, axes, training)
-                if not guilty:
-                    raise
-                reason = f"Keras' own {' and '.join(guilty)} is wrong for an unknown size"
-                subject.tally.left_out[place] = reason
+        if _judge_unless_excused(subject, layer, [batch, *free], training):
+            continue
+        for axis in [batch, *free] if free else []:  # where a fault of its own may show
+            _judge_unless_excused(subject, layer, [axis], training)
     subject.skip_if_nothing("; ".join(dict.fromkeys(subject.tally.left_out.values())))
+
+
+def _judge_unless_excused(subject, layer, axes, training) -> bool:
+    """Returns whether it was judged: not where a layer of Keras' own inside is wrong itself."""
+    before = dataclasses.replace(subject.tally)
+    try:
+        _judge(subject, layer, axes, training)
+        return True
+    except Failure:
+        guilty = wrong_for_unknown(subject, layer, axes, training)
+        if not guilty:
+            raise
+    subject.tally.withdraw(before)
+    place = f"graph, training={training}, traced for {_listed(axes)} unknown"
+    reason = f"Keras' own {' and '.join(guilty)} is wrong for an unknown size"
+    subject.tally.left_out[place] = reason
+    return False
+
+
+def _judge(subject, layer, axes, training):
+    where = f"graph, training={training}"
+    with blamed("it cannot be traced for an unknown batch size", where, _HINT):
+        axes = traceable(subject, layer, axes, training)
+        function = traced(subject, layer, axes, training)
+    others = [axis for axis in axes if axis.number != 0]
+    size = batch_size(subject.data)
+    if len(others) < len(axes):
+        place = f"{where}, traced for {_listed(axes)} unknown, {size} samples"
+        _compare(subject, layer, function, subject.data, training, place)
+        size += 1
+    if axes:
+        data = grown(with_batch(subject.data, size), others)
+        place = f"{where}, traced for {_listed(axes)} unknown, {size} samples"
+        _compare(subject, layer, function, data, training, place)
 
 
 def _judged_axes(subject) -> list[Axis]:
@@ -87,69 +110,14 @@ def _features(outputs):
     return [shape[-1] if len(shape) > 1 else None for shape in shapes]
 
 
-def _traced(subject, layer, unknown, training, where):
-    """The layer as a function of flat tensors, traced, and which axes are unknown in it."""
-    try:
-        return _trace(subject, layer, unknown, training), unknown
-    except Exception as error:
-        if not unknown:
-            raise failure_of(
-                error, "it cannot be traced for an unknown batch size", where, _HINT
-            ) from error
-    allowed = []
-    _traced(subject, layer, [], training, where)
-    for axis in unknown:
-        try:
-            _trace(subject, layer, [axis], training)
-        except Exception as error:  # loud, so nobody trains with it by mistake
-            reason = f"the layer needs to know it: {in_one_line(error, 80)}"
-            subject.tally.left_out[f"axis {axis.number}"] = reason
-        else:
-            allowed.append(axis)
-    return _trace(subject, layer, allowed, training), allowed
-
-
-def _trace(subject, layer, unknown, training):
-    data = subject.data
-    fixed_kwargs = subject.case.fixed_kwargs
-
-    def call(*tensors):
-        outputs = observation.call_layer(layer, unflatten(data, tensors), fixed_kwargs, training)
-        return {
-            "outputs": outputs,
-            "masks": observation.masks_of(outputs),
-            "losses": [tf.convert_to_tensor(loss) for loss in layer.losses],
-        }
-
-    signature = [_spec(leaf, unknown) for leaf in tensors_of(data)]
-    function = tf.function(call, input_signature=signature, autograph=_keras.AUTOGRAPH)
-    subject.reference.restore(layer)
-    with equal_circumstances():
-        return function.get_concrete_function()
-
-
-def _spec(leaf, unknown):
-    if isinstance(leaf, tf.SparseTensor):
-        return tf.SparseTensorSpec([None, *leaf.shape[1:]], leaf.dtype)
-    if isinstance(leaf, tf.RaggedTensor):
-        spec = tf.type_spec_from_value(leaf)
-        shape = [None, *spec.shape[1:]]
-        return tf.RaggedTensorSpec(shape, leaf.dtype, leaf.ragged_rank, leaf.row_splits.dtype)
-    shape = list(leaf.shape)
-    for number in range(len(shape)):
-        if number == 0 or any(axis.number == number and axis.is_in(leaf) for axis in unknown):
-            shape[number] = None
-    return tf.TensorSpec(shape, leaf.dtype)
-
-
-def _compare(subject, layer, traced, data, training, where):
+def _compare(subject, layer, function, data, training, where):
     subject.reference.restore(layer)
     call = subject.call(layer, training=training, data=data)
     expected = {"outputs": call.outputs, "masks": call.masks, "losses": call.losses}
     subject.reference.restore(layer)
     try:
         with equal_circumstances():
-            actual = traced(*tensors_of(data))
+            actual = function(*tensors_of(data))
     except Exception as error:
         raise failure_of(error, "the traced layer cannot be called", where, _HINT) from error
     actual = as_arrays(actual)
@@ -193,4 +161,5 @@ def _has_at(axis, leaf, number):
 
 
 def _listed(axes):
-    return " and ".join(["batch", *(f"axis {axis.number}" for axis in axes)])
+    names = [f"axis {axis.number}" if axis.number else "batch" for axis in axes]
+    return " and ".join(names)

@@ -17,11 +17,11 @@ GROWTH = 3
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """An axis that inputs share, such as that of the steps; neither the batch nor the features.
+    """An axis that inputs share: the batch, or one such as that of the steps; not the features.
 
     Args:
         number: Its place among the axes.
-        size: Its size, by which it is told from others in the same place.
+        size: Its size, by which it is told from others in the same place; the batch needs none.
     """
 
     number: int
@@ -29,7 +29,14 @@ class Axis:
 
     def is_in(self, leaf: Any) -> bool:
         """Whether a leaf of the data has it."""
+        if self.number == 0:
+            return leaf is not None and bool(leaf.shape.rank)
         return self.number in _middle_axes(leaf) and leaf.shape[self.number] == self.size
+
+
+def batch_axis(data: Data) -> Axis:
+    """The axis of the samples."""
+    return Axis(0, batch_size(data))
 
 
 def with_batch(data: Data, size: int) -> Data:

@@ -194,3 +194,38 @@ def test_grown_data_repeat_what_is_there():
     longer = resizing.grown(data, [resizing.Axis(1, 2)])
     assert longer["inputs"].numpy().tolist() == [[1, 2, 1, 2, 1]]
     assert longer["mask"].numpy().tolist() == [[True, False, True, False, True]]
+
+
+class ContrastsInBatch(keras.layers.Layer):
+    """Needs a sample to choose from."""
+
+    def call(self, inputs):
+        pooled = tf.reduce_mean(inputs, axis=1)
+        logits = tf.matmul(pooled, pooled, transpose_b=True)
+        places = tf.range(tf.shape(inputs)[0])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(places, logits)
+        self.add_loss(tf.reduce_mean(losses))
+        return tf.identity(inputs)
+
+
+class ReadsValues(keras.layers.Layer):
+    """Cannot be traced, and takes no empty batch."""
+
+    def call(self, inputs):
+        if not len(inputs.numpy()):
+            raise ValueError("There must be samples.")
+        return tf.identity(inputs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message", "hint"),
+    [
+        (ContrastsInBatch, "Must have at least one class", "has nothing to take the mean of"),
+        (ReadsValues, "There must be samples", "Take the batch size from this call"),
+    ],
+)
+def test_what_an_empty_batch_met_is_told(layer, message, hint):
+    report = check_layer(LayerCase(layer, STEPS), checks=["batch_sizes"], on_fail="report")
+    (failure,) = report.failures
+    assert message in failure.message
+    assert hint in failure.hint

@@ -58,10 +58,36 @@ class StatePerSample(keras.layers.Layer):
         return inputs + tf.convert_to_tensor(self.offset)
 
 
+class PairwisePenalty(keras.layers.Layer):
+    """Takes the mean over pairs of different samples, of which one sample makes none."""
+
+    def call(self, inputs):
+        pooled = tf.reduce_mean(inputs, axis=1)
+        alike = tf.matmul(pooled, pooled, transpose_b=True)
+        others = alike - tf.linalg.diag(tf.linalg.diag_part(alike))
+        samples = tf.cast(tf.shape(inputs)[0], inputs.dtype)
+        self.add_loss(0.1 * tf.reduce_sum(tf.square(others)) / (samples * (samples - 1.0)))
+        return tf.identity(inputs)
+
+
+class ContrastsInBatch(keras.layers.Layer):
+    """Tells each sample from the others, and has no class to choose where there is none."""
+
+    def call(self, inputs):
+        pooled = tf.reduce_mean(inputs, axis=1)
+        logits = tf.matmul(pooled, pooled, transpose_b=True)
+        places = tf.range(tf.shape(inputs)[0])
+        entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(places, logits)
+        self.add_loss(tf.reduce_mean(entropies))
+        return tf.identity(inputs)
+
+
 BROKEN = [
     broken("batch_sizes", SqueezedMean, "has shape (3,) for 1 samples, and (4, 3) for 4"),
     broken("batch_sizes", MixedHalves, "1 samples cannot be called"),
     broken("batch_sizes", FirstSampleAsReference, "0 samples cannot be called"),
     broken("batch_sizes", BatchStandardised, "is not finite for one sample"),
     broken("batch_sizes", StatePerSample, "samples cannot be called"),
+    broken("batch_sizes", PairwisePenalty, "losses[0] is not finite for one sample"),
+    broken("batch_sizes", ContrastsInBatch, "0 samples cannot be called"),
 ]

@@ -6,11 +6,12 @@ import re
 import tensorflow as tf
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import named
 from tfk_patterns.parity.calls.watching import watched_calls
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size
-from tfk_patterns.parity.errors import blamed, failure_of, in_one_line
+from tfk_patterns.parity.errors import failure_of, in_one_line
 from tfk_patterns.parity.modes import nodes_of
 from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure
@@ -23,6 +24,12 @@ _HINT = (
 _ONE_SAMPLE = (
     "The variance of one sample, with n - 1 in the denominator, is 0 / 0: divide by "
     "`tf.maximum(n - 1, 1)`, or use `tf.math.divide_no_nan`."
+)
+_LOSS = (
+    "A loss over pairs of samples, or over other samples of the batch, has nothing to take the "
+    "mean of where there is one sample or none, as in a last batch shared among replicas: divide "
+    "by `tf.maximum(pairs, 1)` or by `tf.math.divide_no_nan`, or give `add_loss` "
+    "`tf.cond(tf.shape(inputs)[0] > 1, loss, lambda: 0.0)`."
 )
 
 # tf.reshape with -1, and keras.ops.max, min and add.
@@ -43,18 +50,19 @@ def batch_sizes(subject):
     for training in trainings(subject):
         subject.reference.restore(layer)
         expected = _tensors(subject.raw_call(layer, training=training))
+        usual = _finite(layer, expected)
         for size in sorted({0, 1, full + 1} - {full}):
             where = f"{size} samples, training={training}"
-            found = _called(subject, layer, size, training, where)
+            found = _called(subject, layer, size, training, where, usual)
             if found is None:
                 layer = subject.layer()  # an RNN cell keeps its mask where a call breaks off
             else:
                 _require_shapes(subject, layer, training, expected, found, size)
             if size == 1:
-                _require_finite(layer, expected, found, where)
+                _require_finite(usual, _finite(layer, found), where)
 
 
-def _called(subject, layer, size, training, where):
+def _called(subject, layer, size, training, where, usual):
     """The tensors it returns, or `None` where the size is more than TensorFlow or Keras take."""
     subject.reference.restore(layer)
     innermost = []
@@ -64,10 +72,11 @@ def _called(subject, layer, size, training, where):
             return _tensors(subject.raw_call(layer, training=training, data=data))
     except Exception as error:
         reason = _why_not_empty(error, innermost, layer) if size == 0 else None
-        if size == 0 and _convolves(subject, training):
+        if reason is None and size == 0 and _convolves(subject, training):
             reason = _CONVOLUTION
         if reason is None:
-            raise failure_of(error, f"{size} samples cannot be called", where, _HINT) from error
+            hint = f"{_HINT} {_LOSS}" if "losses[0]" in usual and size < 2 else _HINT
+            raise failure_of(error, f"{size} samples cannot be called", where, hint) from error
         subject.tally.left_out[where] = reason
         return None
 
@@ -93,8 +102,10 @@ def _convolves(subject, training):
     layer = subject.layer()  # one that has seen no empty batch
     call = functools.partial(subject.raw_call, layer, training=training, data=subject.data)
     traced = tf.function(call, autograph=_keras.AUTOGRAPH)
-    with blamed("the layer cannot be traced", f"training={training}", check="eager_only"):
+    try:
         graph = traced.get_concrete_function().graph
+    except Exception:  # `eager_only` says so; here it is what the empty batch met that counts
+        return False
     return any("Conv" in node.op for node in nodes_of(graph))
 
 
@@ -142,16 +153,19 @@ def _is_table(subject, name, full):
     return _tensors(subject.raw_call(layer, data=data))[name].shape[0] == full
 
 
-def _require_finite(layer, expected, found, where):
-    for name, tensor in found.items():
-        if _is_finite(expected[name]) and not _is_finite(tensor):
-            raise Failure(f"{name} is not finite for one sample", where, _ONE_SAMPLE)
-    if not all(map(_is_finite, layer.losses)):
-        raise Failure("a loss is not finite for one sample", where, _ONE_SAMPLE)
-    for variable in _keras.state_variables(layer):
-        if not _is_finite(variable):
-            name = _keras.variable_name(variable)
-            raise Failure(f"{name} is not finite after a call on one sample", where, _ONE_SAMPLE)
+def _finite(layer, outputs):
+    """Whether outputs of a call, and losses and variables after it, are finite, by name."""
+    losses = {f"losses[{place}]": loss for place, loss in enumerate(layer.losses)}
+    variables = named(_keras.state_variables(layer), _keras.variable_name)
+    everything = {**outputs, **losses, **dict(variables)}
+    return {name: _is_finite(tensor) for name, tensor in everything.items()}
+
+
+def _require_finite(usual, found, where):
+    for name, is_finite in found.items():
+        if usual.get(name, True) and not is_finite:
+            hint = _LOSS if name.startswith("losses[") else _ONE_SAMPLE
+            raise Failure(f"{name} is not finite for one sample", f"{where}: {name}", hint)
 
 
 def _is_finite(tensor):

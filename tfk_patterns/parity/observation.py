@@ -153,10 +153,11 @@ def weighted_sum(structure) -> tf.Tensor:
 def target_of(call: Call) -> float:
     """What is differentiated: the weighted sum of the outputs, and the losses."""
     arrays = [leaf for leaf in tf.nest.flatten(call.outputs) if tf.as_dtype(leaf.dtype).is_floating]
-    total = sum(float(np.sum(loss, dtype="float64")) for loss in call.losses)
-    for number, array in enumerate(arrays, start=1):
-        weights = np.sin(1.7 * number + 12.9898 * np.arange(array.size))
-        total += float(np.sum(array.ravel() * weights.astype(array.dtype), dtype="float64"))
+    with np.errstate(invalid="ignore"):  # of infinities it is NaN
+        total = sum(float(np.sum(loss, dtype="float64")) for loss in call.losses)
+        for number, array in enumerate(arrays, start=1):
+            weights = np.sin(1.7 * number + 12.9898 * np.arange(array.size))
+            total += float(np.sum(array.ravel() * weights.astype(array.dtype), dtype="float64"))
     return total
 
 

@@ -1,9 +1,10 @@
-"""NaN and infinity at zeros, at equal values and at large ones."""
+"""NaN and infinity at the case's own values, at zeros, at equal values and at large ones."""
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.parity.broken import broken
+from tests.parity.broken import INPUTS, broken
 
 
 class Proportions(keras.layers.Layer):
@@ -61,6 +62,41 @@ class RunningRatio(keras.layers.Layer):
         return inputs
 
 
+class LogarithmOfCounts(keras.layers.Layer):
+    """Some of the counts are zero."""
+
+    def call(self, inputs):
+        return tf.math.log(inputs)
+
+
+class LearnedReciprocal(keras.layers.Layer):
+    """Takes a learned multiple of the reciprocals, of which that of zero is infinite."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(name="scale", shape=(input_shape[-1],), initializer="ones")
+        self.built = True
+
+    def call(self, inputs):
+        return 1.0 / inputs * tf.convert_to_tensor(self.scale)
+
+
+class LogarithmicPenalty(keras.layers.Layer):
+    """Its loss is infinite where a count is zero, though its outputs are not."""
+
+    def call(self, inputs):
+        self.add_loss(-tf.reduce_mean(tf.math.log(inputs)))
+        return tf.identity(inputs)
+
+
+class RootOfCounts(keras.layers.Layer):
+    """The root of zero is finite, and its gradient is not."""
+
+    def call(self, inputs):
+        return tf.sqrt(inputs)
+
+
+COUNTS = np.round(np.abs(2 * INPUTS)).astype("float32")
+
 BROKEN = [
     broken("finite_values", Proportions, "outputs is nan at [0, 0, 0] where the inputs are zeros"),
     broken("finite_values", StandardDeviation, "gradients['inputs'] is nan"),
@@ -68,4 +104,8 @@ BROKEN = [
     broken("finite_values", NaiveSoftmax, "where the inputs are values up to 200"),
     broken("finite_values", NaiveSoftplus, "outputs is inf"),
     broken("finite_values", RunningRatio, "running_ratio/ratio'] is nan"),
+    broken("finite_values", LogarithmOfCounts, "outputs is -inf", COUNTS),
+    broken("finite_values", LearnedReciprocal, "outputs is inf", COUNTS),
+    broken("finite_values", LogarithmicPenalty, "losses[0] is inf", COUNTS),
+    broken("finite_values", RootOfCounts, "gradients['inputs'] is inf", COUNTS),
 ]

@@ -10,7 +10,10 @@ from tfk_patterns.parity.numbers.gradient_ops import gradient_ops
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _SEEDS = (0, 1)
-_UNDECIDED = "differences of several sizes disagree: a kink, a step, or too much rounding"
+_UNDECIDED = (
+    "differences of several sizes disagree, or a gradient is not finite: a kink, a step, or too "
+    "much rounding"
+)
 
 
 @define_check(
@@ -27,7 +30,11 @@ def finite_differences(subject):
         raise Skip("no input is a float, and the layer has no trainable weights")
     for training in variants.trainings(subject):
         label = f"training={training}"
-        if variant.target(training) != variant.target(training):
+        target = variant.target(training)
+        if not np.isfinite(target):
+            subject.tally.left_out[label] = "outputs or losses are not finite"
+            continue
+        if variant.target(training) != target:
             subject.tally.left_out[label] = "calls do not repeat from equal state"
             continue
         if not _compare(subject, variant, training, variant.values):
@@ -60,6 +67,8 @@ def _compare(subject, variant, training: bool, values: variants.Values) -> bool:
         raise Skip("no output is a float, and there are no losses")
     if not gradients:
         raise Skip("TensorFlow defines no gradient of an operation that the layer uses")
+    if not all(g is None or np.isfinite(g).all() for g in gradients.values()):
+        return False
     middle = variant.target(training, values)
     decided = 0
     for seed in _SEEDS:

@@ -8,12 +8,13 @@ import tensorflow as tf
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import in_one_line
 from tfk_patterns.parity.masks import masking
-from tfk_patterns.parity.numbers import special_values, variants
+from tfk_patterns.parity.numbers import infinities, special_values, variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _ZERO_HINT = (
-    "A division by zero, or the gradient of a root or norm at zero, which is infinite: divide by "
-    "tf.maximum(x, epsilon) or with tf.math.divide_no_nan, and add epsilon inside the root."
+    "A division by zero, a logarithm of zero, or the gradient of a root or norm at zero, which is "
+    "infinite: divide by tf.maximum(x, epsilon) or with tf.math.divide_no_nan, and add epsilon "
+    "inside the root or logarithm."
 )
 _LARGE_HINT = (
     "An exponential or power overflows though the result would fit: subtract the maximum first, "
@@ -28,8 +29,9 @@ _LARGE_HINT = (
 def finite_values(subject):
     """Finite inputs give no NaN, and no infinity where the result would fit the dtype.
 
-    Zeros, equal values, large values: outputs, losses, variables; gradients, too, but for large
-    ones.
+    The case's own values, zeros, equal values, large values: outputs, losses, variables;
+    gradients, too, but for large ones. The case's own give no infinity at all, unless it is a
+    constant of the layer, as in logits of what is impossible.
     """
     made = variants.as_made(subject)
     variant = variants.with_data(made, masking.nowhere_fully(subject.data))
@@ -71,7 +73,9 @@ def _judge(subject, found: dict[str, Any], training: bool, kind: str, values, hi
             subject.tally.compared += 1
             wide = leaf.astype("float64")
             wrong = np.isnan(wide)
-            if part != "gradients" and (is_large or np.isinf(wide).any()):
+            if kind == _OWN:
+                wrong |= _infinite_by_mistake(subject, training, wide)
+            elif part != "gradients" and (is_large or np.isinf(wide).any()):
                 wrong = _wrong_by_float64(subject, training, values, part, name, leaf)
             if wrong.any():
                 index = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -81,6 +85,16 @@ def _judge(subject, found: dict[str, Any], training: bool, kind: str, values, hi
                     where=f"eager, training={training}: {name}",
                     hint=hint,
                 )
+
+
+def _infinite_by_mistake(subject, training, wide) -> np.ndarray:
+    """Where there is infinity that is not meant."""
+    infinite = np.isinf(wide)
+    reason = infinities.why_meant(subject, training) if infinite.any() else ""
+    if not reason:
+        return infinite
+    subject.tally.left_out[f"infinities of {_OWN}, training={training}"] = reason
+    return np.zeros(wide.shape, bool)
 
 
 def _wrong_by_float64(subject, training, values, part, name, leaf) -> np.ndarray:

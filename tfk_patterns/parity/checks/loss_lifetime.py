@@ -100,6 +100,8 @@ def _check_not_accumulated(subject, training, expected):
     if not alone.shape == after.shape == expected.shape:
         return
     for one, other, total in zip(expected, alone, after, strict=True):
+        if not np.isfinite(total):  # the matter of `finite_values`
+            continue
         if np.isclose(total, one + other, rtol=1e-5) and not np.isclose(one, 0.0):
             raise Failure(
                 f"the loss of a second call is {total:.7g}, the sum of what both calls have alone: "

@@ -24,6 +24,7 @@ _STATE = (
     "and the sum for `assign_add` of a count of samples; or the tensor is reduced before it is "
     "assigned, by `tf.distribute.get_replica_context().all_reduce(...)`."
 )
+_NOT_FINITE = "on one device it is not finite either"
 _OWN = "depends on the samples together, and each replica sees its own only"
 
 
@@ -62,15 +63,18 @@ def replicas(subject):
                 f"no model can be built in the strategy's scope: {failure.message}"
             ) from failure
         raise
-    _require_finite(found)
-    if halves.outputs_add_up and halves.losses_add_up:
+    known = _finite_names(expected)
+    _require_finite(found, known)
+    if not {*expected.logs, *expected.weights} <= known:
+        subject.tally.left_out["loss and weights"] = _NOT_FINITE
+    elif halves.outputs_add_up and halves.losses_add_up:
         source = "one device"
         subject.compare(expected.logs, found.logs, where, "logs", _LOSS, source)
         subject.compare(expected.weights, found.weights, where, "weights", _LOSS, source)
     else:
         subject.tally.left_out["loss and weights"] = _OWN
-    _compare_state(subject, halves, expected, found, where)
-    subject.skip_if_nothing(_OWN)
+    _compare_state(subject, halves, expected, found, where, known)
+    subject.skip_if_nothing("; ".join(dict.fromkeys(subject.tally.left_out.values())) or _OWN)
 
 
 def _even_batch(subject) -> Data:
@@ -86,16 +90,24 @@ def _even_batch(subject) -> Data:
     return taken(subject.data, [place % size for place in range(_SAMPLES)])
 
 
-def _require_finite(found: replica_step.Step) -> None:
-    for values in (found.logs, found.weights, found.state):
-        for name, value in values.items():
-            if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-                text = f"{name} is not finite after a step on two replicas"
-                raise Failure(text, where=f"fit, two replicas: {name}", hint=_LOSS)
+def _finite_names(step: replica_step.Step) -> set[str]:
+    """The names of what is finite after a step."""
+    values = {**step.logs, **step.weights, **step.state}
+    return {n for n, v in values.items() if v.dtype.kind not in "fc" or np.all(np.isfinite(v))}
 
 
-def _compare_state(subject, halves: Halves, expected, found, where: str) -> None:
+def _require_finite(found: replica_step.Step, known: set[str]) -> None:
+    """Fails where something is not finite that is so on one device."""
+    for name in sorted(known - _finite_names(found)):
+        text = f"{name} is not finite after a step on two replicas"
+        raise Failure(text, where=f"fit, two replicas: {name}", hint=_LOSS)
+
+
+def _compare_state(subject, halves: Halves, expected, found, where: str, known) -> None:
     for name, wanted in expected.state.items():
+        if name not in known:
+            subject.tally.left_out[name] = _NOT_FINITE
+            continue
         if name not in halves.state_of_halves or not halves.outputs_add_up:
             subject.tally.left_out[name] = _OWN
             continue

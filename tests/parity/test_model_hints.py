@@ -3,6 +3,7 @@
 from tensorflow import keras
 
 from tests.parity.broken_models import X, Y, compiled
+from tests.parity.right_models import Accumulating
 from tfk_patterns.parity import ModelCase, check_model
 
 
@@ -24,3 +25,12 @@ def test_who_has_no_train_step_is_not_sent_there():
     assert "where the outputs of its steps give" in failure.message
     assert "reset_state" in failure.hint
     assert "compute_metrics" not in failure.hint
+
+
+def test_gradients_in_a_branch_have_a_hint_of_their_own():
+    report = check_model(
+        ModelCase(lambda: compiled(Accumulating()), X, Y), on_fail="report", checks=["replicas"]
+    )
+    (failure,) = report.failures
+    assert "`tf.cond`" in failure.hint
+    assert "global batch size" not in failure.hint

@@ -59,13 +59,14 @@ def fit(model, case: ModelCase, mode: str, callbacks: Any = (), epochs: int = EP
     return fit_of(model, history.history, logs.steps)
 
 
-def take_a_step(model, batch: dict[str, Any], **arguments: Any) -> None:
-    """Trains a model for one step, on `{"x", "y", "sample_weight"}`.
+def take_a_step(model, batch: dict[str, Any], **arguments: Any) -> dict[str, list]:
+    """Trains a model for one step, on `{"x", "y", "sample_weight"}`, and returns the history.
 
     By `fit`, whatever a model makes of `train_on_batch`.
     """
     rows = len(tf.nest.flatten(batch["x"])[0])
-    model.fit(**{**batch, **arguments}, batch_size=rows, shuffle=False, verbose=0)
+    arguments = {**batch, **arguments}
+    return model.fit(**arguments, batch_size=rows, shuffle=False, verbose=0).history
 
 
 def unpacked(batch: dict[str, Any]) -> tuple:

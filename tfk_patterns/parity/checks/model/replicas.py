@@ -10,11 +10,12 @@ from tfk_patterns.parity import model_fitting
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.checks.model.optimizing import clipping_of
 from tfk_patterns.parity.comparison import Difference, named_leaves
-from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.model_subject import trainable_values
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.replication.devices import two_replicas
+from tfk_patterns.parity.replication.step_halves import StepHalves
 
 _TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 _HINT = (
@@ -22,10 +23,18 @@ _HINT = (
     "Divide a loss by the global batch size, as `self.compute_loss(...)` and "
     "`tf.nn.compute_average_loss` do, not by the local one; log it unscaled."
 )
-
-_LOG_HINT = (
+_COND_HINT = (
+    "TensorFlow lets no replica apply gradients in a `tf.cond`, a `tf.while_loop` or a tf.function "
+    "inside of the step: call `apply_gradients` outside of them, in every step. A model that is "
+    "for one device may say so in `expected_failures`."
+)
+_LOSS_HINT = (
     "On Keras 3 `compute_loss` has divided the loss by the number of replicas: log "
     "`loss * tf.distribute.get_strategy().num_replicas_in_sync`."
+)
+_LOG_HINT = (
+    "Keep what is logged in a metric of the model, such as a `keras.metrics.Mean`, and log its "
+    "`result()`: of a tensor that `train_step` returns itself, that of one replica is logged."
 )
 
 
@@ -48,8 +57,14 @@ def replicas(subject):
     if _is_batch_coupled(subject):
         raise Skip("samples have to do with one another: each replica sees its own only")
     expected, one = _one_step(subject, tf.distribute.get_strategy())
-    with blamed("a step under MirroredStrategy raised", "two replicas", _HINT):
+    try:
         found, two = _one_step(subject, strategy)
+    except (Failure, Skip):
+        raise
+    except Exception as error:
+        hint = _COND_HINT if "`merge_call` called" in str(error) else _HINT
+        message = "a step under MirroredStrategy raised"
+        raise failure_of(error, message, "two replicas", hint) from error
     if len(expected.variables) == len(found.variables):
         # In a strategy's scope the names can begin otherwise; the order is the same.
         named = dict(zip(expected.variables, found.variables.values(), strict=True))
@@ -78,16 +93,46 @@ def _compare(subject, what, expected, found):
         scale = np.max(np.abs(wanted[name]), initial=1e-3)
         error = float(np.max(np.abs(wanted[name] - got[name]), initial=0.0))
         if not error <= tolerance * scale:
+            if _depends_on_whole_batch(subject, name):
+                continue
             index = np.unravel_index(np.argmax(np.abs(wanted[name] - got[name])), got[name].shape)
             raise Failure(
                 f"{name} is {got[name][index]:.7g} on two replicas where one device gives "
                 f"{wanted[name][index]:.7g}",
                 "fit, two replicas",
-                _LOG_HINT if what == "history" else _HINT,
+                _hint(name),
                 max_abs_error=error,
                 max_rel_error=error / scale,
             )
         subject.tally.add(Difference(None, error, error / scale))
+
+
+def _hint(name: str) -> str:
+    if name == "history['loss']":
+        return _LOSS_HINT
+    return _LOG_HINT if name.startswith("history[") else _HINT
+
+
+def _depends_on_whole_batch(subject, name: str) -> bool:
+    """Whether something is rightly another on replicas: a log or state that no halves add up to.
+
+    Raises:
+        Skip: So is the loss, and thus all that training changes.
+    """
+    halves = subject.shared("halves of a step", lambda: StepHalves.of(subject))
+    if not halves.losses_add_up:
+        raise Skip(
+            "the loss of a batch is neither the mean nor the sum of the losses of its halves, on "
+            "one device either, as where samples are compared with one another or steps are "
+            "masked: each replica sees its own share of the batch"
+        )
+    others = {f"history[{log!r}]" for log in halves.others - {"loss"}}
+    others |= {f"variables[{variable!r}]" for variable in halves.others}
+    if name not in others:
+        return False
+    reason = "on one device too, a batch does not give the mean or sum of what its halves give"
+    subject.tally.left_out[name] = reason
+    return True
 
 
 def _one_step(subject, strategy):

@@ -104,6 +104,23 @@ class LeakyInside(keras.layers.Layer):
         return self.norm(inputs)
 
 
+class PenaltyOfValidSteps(keras.layers.Layer):
+    """A penalty and a metric of valid steps, beside one that Keras takes of all outputs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(activity_regularizer="l2", **kwargs)
+        self.supports_masking = True
+        self.magnitude = keras.metrics.Mean(name=f"{self.name}_magnitude")
+
+    def call(self, inputs, mask=None):
+        weights = tf.ones_like(inputs[..., 0]) if mask is None else tf.cast(mask, inputs.dtype)
+        squares = tf.reduce_mean(tf.square(inputs), axis=-1)
+        self.magnitude.update_state(squares, sample_weight=weights)
+        valid = tf.maximum(tf.reduce_sum(weights), 1.0)
+        self.add_loss(tf.reduce_sum(tf.where(weights > 0, squares, 0.0)) / valid)
+        return tf.identity(inputs)
+
+
 def verdicts(layer, **arguments):
     case = LayerCase(lambda: layer(**arguments), INPUTS, mask=MASK, name=layer.__name__)
     return {result.check: result for result in check_layer(case, checks=CHECKS).results}
@@ -118,6 +135,19 @@ def test_right_layers_are_not_blamed(layer):
     found = verdicts(layer)
     assert found["padding_content"].verdict == "passed"
     assert found["padding_length"].verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [PenaltyOfValidSteps, lambda: keras.layers.LSTM(2, activity_regularizer="l2")],
+    ids=["penalty", "LSTM"],
+)
+def test_that_keras_regularizes_padding_is_said_not_blamed(make):
+    case = LayerCase(make, INPUTS, MASK, name="regularized")
+    for result in check_layer(case, checks=["padding_content", "padding_length"]).results:
+        assert result.verdict == "passed"
+        assert "Keras applies an `activity_regularizer` to padding too" in result.reason
+        assert case.make().activity_regularizer is not None
 
 
 def test_a_layer_of_keras_that_takes_no_mask_is_not_judged():

@@ -77,6 +77,31 @@ class StatisticsOfPadding(keras.layers.Layer):
         return inputs - old
 
 
+class PenaltyOnPadding(keras.layers.Layer):
+    """Its outputs keep to the mask, and its penalty does not."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        self.add_loss(0.01 * tf.reduce_mean(tf.square(inputs)))
+        return tf.identity(inputs)
+
+
+class MetricOfPadding(keras.layers.Layer):
+    """Reports the mean magnitude of all steps."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.magnitude = keras.metrics.Mean(name=f"{self.name}_magnitude")
+
+    def call(self, inputs):
+        self.magnitude.update_state(tf.abs(inputs))
+        return tf.identity(inputs)
+
+
 BROKEN = [
     broken("padding_content", MaximumOfAll, "outputs is", mask=MASK),
     broken("padding_content", MeanOfAll, "outputs is", mask=MASK),
@@ -84,4 +109,6 @@ BROKEN = [
     broken("padding_content", LooksAhead, "outputs is", mask=MASK),
     broken("padding_content", WeaklyMaskedAttention, "outputs is", mask=MASK),
     broken("padding_content", StatisticsOfPadding, "mean is", mask=MASK),
+    broken("padding_content", PenaltyOnPadding, "losses[0] is", mask=MASK),
+    broken("padding_content", MetricOfPadding, "magnitude is", mask=MASK),
 ]

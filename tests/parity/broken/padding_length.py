@@ -54,9 +54,22 @@ class AttentionToZeroedSteps(keras.layers.Layer):
         return tf.reduce_sum(inputs * scores, axis=1)
 
 
+class PenaltyPerStep(keras.layers.Layer):
+    """Adds up the valid steps, and divides by the number of all."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        self.add_loss(0.1 * tf.reduce_mean(tf.square(inputs) * as_weights(inputs, mask)))
+        return tf.identity(inputs)
+
+
 BROKEN = [
     broken("padding_length", MeanOverAllSteps, "outputs is", mask=MASK),
     broken("padding_length", ScaledByLength, "outputs is", mask=MASK),
     broken("padding_length", RelativePosition, "outputs is", mask=MASK),
     broken("padding_length", AttentionToZeroedSteps, "outputs is", mask=MASK),
+    broken("padding_length", PenaltyPerStep, "losses[0] is", mask=MASK),
 ]

@@ -15,7 +15,10 @@ from tfk_patterns.parity.repeating import why_not_compared
     fast=True,
 )
 def padding_content(subject):
-    """Large numbers in masked positions move no valid output, no gradient of one, and no state."""
+    """Large numbers in masked positions move nothing else.
+
+    No valid output, no gradient of one, no loss, no metric and no state.
+    """
     padding.skip_if_not_masked(subject)
     layer, compared = subject.layer(), False
     for training in trainings(subject):

@@ -23,7 +23,7 @@ from tfk_patterns.parity.shapes.resizing import free_axes, has_fixed_size
     fast=True,
 )
 def padding_length(subject):
-    """More masked steps at the end move no valid output."""
+    """More masked steps at the end move no valid output, no loss and no metric."""
     padding.skip_if_not_masked(subject)
     layer = subject.layer()
     axes = padding.step_axes(subject.data)

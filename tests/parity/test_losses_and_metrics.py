@@ -50,6 +50,21 @@ class WarmUp(keras.layers.Layer):
         return inputs
 
 
+class WarmUpBySamples(keras.layers.Layer):
+    """Its weight depends on how many samples it has seen."""
+
+    def build(self, input_shape):
+        self.samples = self.add_weight(name="samples", initializer="zeros", trainable=False)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        beta = 0.001 * tf.convert_to_tensor(self.samples)
+        self.add_loss(beta * tf.reduce_mean(tf.square(inputs)))
+        if training and self.trainable:
+            self.samples.assign_add(tf.cast(tf.shape(inputs)[0], self.samples.dtype))
+        return inputs
+
+
 class CallsOnePenaltyTwice(keras.layers.Layer):
     """The layer in it adds equal losses in two calls, and this one another."""
 
@@ -150,6 +165,7 @@ CASES = [
     LayerCase(UnbiasedVariance, INPUTS[:2], name="UnbiasedVarianceOfTwo"),
     LayerCase(Contrast, INPUTS),
     LayerCase(WarmUp, INPUTS),
+    LayerCase(WarmUpBySamples, INPUTS),
     LayerCase(CallsOnePenaltyTwice, INPUTS),
     LayerCase(RandomPenaltyInTraining, INPUTS),
     LayerCase(NormInTraining, INPUTS, MASK),

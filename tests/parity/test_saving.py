@@ -157,7 +157,30 @@ class BatchSpread(keras.layers.Layer):
         return tf.identity(inputs)
 
 
+class NormalisedFirst(keras.layers.Layer):
+    """What its Normalization was adapted to is in its weights, and in no config."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.Normalization()
+        self.dense = keras.layers.Dense(2)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return self.dense(self.norm(inputs))
+
+
+def adapted():
+    layer = NormalisedFirst()
+    layer.norm.adapt(3 * VECTORS + 1)
+    return layer
+
+
 RIGHT = [
+    LayerCase(adapted, VECTORS, name="adapted"),
     LayerCase(DefaultList, VECTORS, name="DefaultList"),
     LayerCase(MemoInModule, VECTORS, name="MemoInModule"),
     LayerCase(lambda: TakesLayer(keras.layers.Dense(2)), VECTORS, name="TakesLayer"),
@@ -177,6 +200,11 @@ def test_no_check_blames_it(case):
     skipped = {result.check for result in report.results if result.verdict == "skipped"}
     assert skipped <= {"weights_file", "replicas"}
     assert ("replicas" in skipped) == (case.name in ("BatchSpread", "SharedByMake"))
+
+
+def test_a_dtype_of_a_layer_of_keras_inside_is_no_fault_of_the_layer_around_it():
+    (result,) = check_layer(LayerCase(adapted, VECTORS), checks=["dtype_policy"]).results
+    assert result.verdict == "passed"
 
 
 def test_nothing_outlives_a_layer_that_changes_globals():

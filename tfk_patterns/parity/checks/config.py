@@ -72,12 +72,26 @@ def _compare_behaviour(subject, layer, again) -> None:
             continue
         wanted = subject.call(subject.reference.restore(layer), training=training)
         with blamed("a layer made from the config cannot be called", label, configs.CANNOT):
-            found = subject.call(subject.reference.restore(again), training=training)
+            _load_own_variables(subject.reference.restore(again))
+            found = subject.call(again, training=training)
         for what in ("outputs", "masks", "losses"):
             pair = getattr(wanted, what), getattr(found, what)
             subject.compare(*pair, label, what, configs.WRONG, source)
         pair = (values_by_name(_keras.state_variables(one)) for one in (layer, again))
         subject.compare(*map(_in_order, pair), label, "variables", configs.WRONG, source)
+
+
+def _load_own_variables(layer) -> None:
+    """Loads its own weights again where it makes something of them then, as Normalization does.
+
+    What was adapted is in the weights, and not in the config.
+    """
+    usual = keras.layers.Layer.load_own_variables
+    for part in _keras.sublayers(layer):
+        if type(part).load_own_variables is not usual:
+            store: dict[str, Any] = {}
+            part.save_own_variables(store)
+            part.load_own_variables(store)
 
 
 def _in_order(values: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -98,12 +98,17 @@ def _is_constant(variant, training: bool, name: str, leaf: np.ndarray) -> bool:
 def _judge_weights(variant) -> None:
     """Each weight is in the variable dtype of a layer that holds it.
 
-    One that is not trainable may be in any dtype but a narrower one, as counters and sums are.
+    One that is not trainable may be in any dtype but a narrower one, as counters and sums are. What
+    a layer of Keras' own inside makes, as Keras 2's Normalization does in half precision, is not
+    the layer's.
     """
-    dtypes = {}
+    dtypes, of_keras = {}, set()
     for part in _keras.sublayers(variant.layer):
         for variable in part.variables:
             dtypes.setdefault(id(variable), set()).add(part.variable_dtype)
+        if part is not variant.layer and _keras.is_keras_own(type(part)):
+            inner = {id(v) for p in _keras.sublayers(part)[1:] for v in p.variables}
+            of_keras |= {id(variable) for variable in part.variables} - inner
     trainable = {id(variable) for variable in variant.layer.trainable_variables}
     state = _keras.state_variables(variant.layer)
     for name, variable in named(state, _keras.variable_name):
@@ -111,7 +116,7 @@ def _judge_weights(variant) -> None:
         wanted = dtypes.get(id(variable), set())
         narrow = dtype.size < tf.float32.size
         judged = dtype.is_floating and (narrow or id(variable) in trainable)
-        if not judged or dtype.name in wanted:
+        if not judged or dtype.name in wanted or id(variable) in of_keras:
             continue
         raise Failure(
             f"`{name}` is {dtype.name} where the layer's variable dtype is {' or '.join(wanted)}",

@@ -132,9 +132,18 @@ def _tiled(subject, training, size, target) -> np.ndarray:
 
 
 def _losses(subject, training, data) -> list[list[np.ndarray]]:
-    """The losses of some calls in a row, from the reference state on."""
-    layer = subject.layer()
-    return [subject.call(layer, training=training, data=data).losses for _ in range(_CALLS)]
+    """The losses of a first call, of a second and so on, on these data.
+
+    The calls before are on the data of the case: a state that counts samples, and moves a loss,
+    is then the same for all sizes.
+    """
+    found = []
+    for calls_before in range(_CALLS):
+        layer = subject.layer()
+        for _ in range(calls_before):
+            subject.call(layer, training=training)
+        found.append(subject.call(layer, training=training, data=data).losses)
+    return found
 
 
 def _are_random(subject, training) -> bool:

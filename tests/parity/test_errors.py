@@ -1,6 +1,9 @@
 """Errors of a user's code, told in a line."""
 
-from tfk_patterns.parity.errors import in_one_line
+import pytest
+
+from tfk_patterns import _keras
+from tfk_patterns.parity.errors import in_one_line, users_line
 
 
 def test_a_short_error_is_told_whole():
@@ -22,3 +25,9 @@ def test_what_keras_says_around_an_error_is_left_out():
         "Arguments received by Scaled.call():\n  - inputs=tf.Tensor(shape=(2, 3))"
     )
     assert in_one_line(ValueError(text)) == "ValueError: no such axis"
+
+
+def test_the_line_that_is_named_is_not_the_librarys():
+    with pytest.raises(AttributeError) as caught:
+        _keras.call_exported(None, [])
+    assert users_line(caught.value).startswith("test_errors.py:")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tfk_patterns import _keras
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _LIBRARIES = tuple(
@@ -17,6 +18,7 @@ _LIBRARIES = tuple(
     for folder in (
         *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
         Path(__file__).parent,
+        Path(_keras.__file__).parent,
     )
 )
 

@@ -26,6 +26,29 @@ class TokenInFront(keras.layers.Layer):
         return tf.concat([token, inputs], axis=1)
 
 
+class TokenForKnownSamples(keras.layers.Layer):
+    """Repeats its token once where Python knows no number of samples: SavedModels break too."""
+
+    def build(self, input_shape):
+        self.token = self.add_weight(name="token", shape=(1, 1, input_shape[-1]))
+        self.built = True
+
+    def call(self, inputs):
+        samples = 1 if inputs.shape[0] is None else inputs.shape[0]
+        token = tf.repeat(tf.convert_to_tensor(self.token), samples, axis=0)
+        return tf.concat([token, inputs], axis=1)
+
+
+class ZerosOfKnownBatch(keras.layers.Layer):
+    """Says its shape, so that Keras 3 first traces it for an unknown batch size to export it."""
+
+    def call(self, inputs):
+        return inputs + tf.zeros((inputs.shape[0], 1, 1), inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 class LengthOrFive(keras.layers.Layer):
     """Takes five for a number of steps that it does not know: the graph runs, and is wrong."""
 
@@ -66,6 +89,8 @@ class PenaltyBesideDenseInTime(keras.layers.Layer):
 BROKEN = [
     broken("unknown_dimensions", ReshapedByBatchSize, "unknown batch size"),
     broken("unknown_dimensions", TokenInFront, "unknown batch size"),
+    broken("unknown_dimensions", TokenForKnownSamples, "the traced layer cannot be called"),
+    broken("unknown_dimensions", ZerosOfKnownBatch, "unknown batch size"),
     broken("unknown_dimensions", LengthOrFive, "where eager mode gives"),
     broken("unknown_dimensions", DoubledStepsByShape, "`compute_output_shape` cannot be called"),
     broken("unknown_dimensions", PenaltyBesideDenseInTime, "where eager mode gives"),

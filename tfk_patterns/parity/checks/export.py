@@ -23,7 +23,7 @@ _HINT = (
 
 
 @define_check(
-    follows=(*files.FOLLOWS, "training_argument"),
+    follows=(*files.FOLLOWS, "training_argument", "batch_sizes", "unknown_dimensions"),
     link="https://www.tensorflow.org/guide/saved_model",
 )
 def export(subject):

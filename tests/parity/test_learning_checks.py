@@ -92,6 +92,31 @@ def test_meant_and_right_gradients_are_not_blamed(name):
     assert reason in result.reason
 
 
+class LooksUpFloats(keras.layers.Layer):
+    """Takes ids in floats, as of an `Input` without a dtype: between them there are none."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def build(self, input_shape):
+        self.table = self.add_weight(name="table", shape=(2000, 3))
+        self.built = True
+
+    def call(self, inputs):
+        return tf.gather(tf.convert_to_tensor(self.table), tf.cast(inputs, tf.int32))
+
+
+def test_inputs_that_the_layer_takes_alone_are_not_moved():
+    ids = np.array([[1999.0, 0.0, 3.0], [2.0, 1998.0, 1000.0]], "float32")
+    case = LayerCase(LooksUpFloats, ids)
+    checks = ["finite_differences", "dtype_policy", "low_precision"]
+    results = {result.check: result for result in check_layer(case, checks=checks).results}
+    assert results["finite_differences"].verdict == "passed"
+    assert "refuses other inputs near them" in results["finite_differences"].reason
+    assert results["dtype_policy"].verdict == "passed"
+    assert results["low_precision"].verdict == "passed"
+
+
 class WeightForContext(keras.layers.Layer):
     """Projects a context where there is one."""
 

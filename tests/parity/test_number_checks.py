@@ -59,6 +59,18 @@ class OneHotBeside(keras.layers.Layer):
         return inputs, tf.one_hot(tf.argmax(inputs, axis=-1), 3)
 
 
+class Coordinates(keras.layers.Layer):
+    """Needs the digits of its inputs."""
+
+    def __init__(self, autocast=False, **kwargs):
+        super().__init__(autocast=autocast, **kwargs)
+
+    def call(self, inputs):
+        if inputs.dtype.size < tf.float32.size:
+            raise TypeError("half precision cannot tell near places apart")
+        return tf.cast(tf.sin(inputs), self.compute_dtype)
+
+
 def _softmax_in_float32():
     head = keras.layers.Activation("softmax", dtype="float32")
     return keras.Sequential([keras.layers.Dense(2), head])
@@ -90,6 +102,7 @@ PASSED = {
         np.where(STEPS > 1, np.float32(np.nan), STEPS),
     ),
     "counted": ("dtype_policy", Counted, STEPS),
+    "coordinates": ("dtype_policy", Coordinates, STEPS),
     "softmax_in_float32": ("dtype_policy", _softmax_in_float32, STEPS),
     "one_hot_beside": ("dtype_policy", OneHotBeside, STEPS),
     "resized": ("dtype_policy", lambda_of(_resized), STEPS),
@@ -156,3 +169,12 @@ def test_masks_are_emptied_and_filled_again():
     filled = masking.nowhere_fully(emptied)["mask"][0].numpy()
     assert filled[0].tolist() == [True, False, False, False, False]
     assert (filled[1:] == MASK[1:]).all()
+
+
+def test_that_inputs_are_cast_can_be_turned_off_and_the_hint_says_so():
+    report = check_layer(
+        LayerCase(lambda: Coordinates(autocast=True), STEPS, name="cast"),
+        checks=["dtype_policy"],
+        on_fail="report",
+    )
+    assert "`autocast=False`" in report.failures[0].hint

@@ -82,6 +82,17 @@ def is_said(error: BaseException | None) -> bool:
     return code.startswith(("raise ", "assert ")) and not is_tensorflow
 
 
+MADE_IN_CALL = (
+    "Make all weights and the layers inside in `__init__` or `build`, as attributes: what `call` "
+    "makes is new in each call, is never trained or saved, and cannot be traced."
+)
+
+
+def makes_state(error: BaseException) -> bool:
+    """Whether an error says that `call` makes variables, its own or those of a layer it makes."""
+    return bool(re.search(r"singleton tf\.Variables|cannot add new elements of state", str(error)))
+
+
 def shown(value: Any, width: int = 80) -> str:
     """A value as text, cut to what a report has room for."""
     text = repr(value)

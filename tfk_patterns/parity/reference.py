@@ -13,7 +13,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity import observation
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.data import Data, data_of
-from tfk_patterns.parity.errors import failure_of
+from tfk_patterns.parity.errors import MADE_IN_CALL, failure_of, makes_state
 from tfk_patterns.parity.outcome import Failure
 
 _NOISE = 0.1  # on trainable weights, so that zeros and ones do not hide what is done with them
@@ -79,6 +79,7 @@ class Reference:
                 )
         except Exception as error:
             hint = "Call it on the inputs of the case by hand to see the whole traceback."
+            hint = MADE_IN_CALL if makes_state(error) else hint
             raise failure_of(
                 error, "the layer cannot be built and called", "eager", hint, check="outputs"
             ) from error

@@ -11,7 +11,7 @@ from tfk_patterns.parity import fitting, models, modes, observation
 from tfk_patterns.parity.base_subject import BaseSubject
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.data import Data, holds_strings
-from tfk_patterns.parity.errors import failure_of
+from tfk_patterns.parity.errors import MADE_IN_CALL, failure_of, makes_state
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.randomness import all_equal
 from tfk_patterns.parity.reference import Reference, equal_circumstances
@@ -190,7 +190,8 @@ def _as_finding(error: Exception, mode: str, where: str) -> Exception:
     if mode == "eager":
         return failure_of(error, "eager mode raised", f"eager, {where}", check="outputs")
     if mode == "graph":
-        return failure_of(error, "`call` cannot be traced", where, _TRACEABLE, check="eager_only")
+        hint = MADE_IN_CALL if makes_state(error) else _TRACEABLE
+        return failure_of(error, "`call` cannot be traced", where, hint, check="eager_only")
     return failure_of(error, f"{mode} mode raised", f"{mode}, {where}", _TRACEABLE, "outputs")
 
 

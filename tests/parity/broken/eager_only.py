@@ -49,10 +49,18 @@ class LoopsOverSteps(keras.layers.Layer):
         return total
 
 
+class MakesLayerInCall(keras.layers.Layer):
+    """Makes the layer that it uses anew in each call."""
+
+    def call(self, inputs):
+        return keras.layers.Dense(3)(inputs)
+
+
 BROKEN = [
     broken("eager_only", ReadsValues, "`call` cannot be traced: AttributeError"),
     broken("eager_only", SortsInNumPy, "`call` cannot be traced: NotImplementedError"),
     broken("eager_only", ConvertsToFloat, "`call` cannot be traced: TypeError", generations=(3,)),
     broken("eager_only", ChoosesByValue, "`call` cannot be traced", generations=(3,)),
     broken("eager_only", LoopsOverSteps, "`call` cannot be traced", generations=(3,)),
+    broken("eager_only", MakesLayerInCall, "singleton tf.Variables"),
 ]

@@ -4,6 +4,7 @@ import numpy as np
 
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import Difference
+from tfk_patterns.parity.errors import in_one_line
 from tfk_patterns.parity.numbers import numeric_gradient as numeric
 from tfk_patterns.parity.numbers import variants
 from tfk_patterns.parity.numbers.gradient_ops import gradient_ops
@@ -37,10 +38,14 @@ def finite_differences(subject):
         if variant.target(training) != target:
             subject.tally.left_out[label] = "calls do not repeat from equal state"
             continue
-        if not _compare(subject, variant, training, variant.values):
-            moved = numeric.off_kinks(variant.inputs)
-            if not _compare(subject, variant, training, {**variant.values, **moved}):
-                subject.tally.left_out[label] = _UNDECIDED
+        try:
+            decided = _compare_anywhere(subject, variant, training, variant.values)
+        except _Refused as refused:
+            subject.tally.left_out[f"inputs, {label}"] = str(refused)
+            weights = {n: v for n, v in variant.values.items() if n not in variant.inputs}
+            decided = not weights or _compare_anywhere(subject, variant, training, weights)
+        if not decided:
+            subject.tally.left_out[label] = _UNDECIDED
     subject.skip_if_nothing("; ".join(dict.fromkeys(subject.tally.left_out.values())))
 
 
@@ -54,13 +59,36 @@ def _exact_variant(subject) -> variants.Variant:
         return variants.as_made(subject)
 
 
+class _Refused(Exception):
+    """The layer takes the inputs of the case, and raises an error for others near them."""
+
+
+def _compare_anywhere(subject, variant, training: bool, values: variants.Values) -> bool:
+    """Compares at values, or a little beside where they are on kinks."""
+    if _compare(subject, variant, training, values):
+        return True
+    inputs = {name: value for name, value in values.items() if name in variant.inputs}
+    moved = {**values, **numeric.off_kinks(inputs)}
+    return bool(inputs) and _compare(subject, variant, training, moved)
+
+
+def _target_near(variant, training: bool, values: variants.Values) -> float:
+    try:
+        return variant.target(training, values)
+    except Exception as error:  # as for ids in floats, of which there are only so many
+        told = in_one_line(error.__cause__ or error, 120)
+        raise _Refused(f"the layer refuses other inputs near them ({told})") from error
+
+
 def _compare(subject, variant, training: bool, values: variants.Values) -> bool:
     """Compares in some directions; returns whether anything could be.
 
     Raises:
         Failure: A gradient is wrong, and not by intent.
         Skip: There is no gradient.
+        _Refused: The layer takes no inputs but those of the case.
     """
+    middle = _target_near(variant, training, values)
     observed = variant.differentiated(training, values)
     gradients = observed["gradients"]
     if not variants.float_leaves([observed["outputs"], observed["losses"]], ""):
@@ -69,7 +97,6 @@ def _compare(subject, variant, training: bool, values: variants.Values) -> bool:
         raise Skip("TensorFlow defines no gradient of an operation that the layer uses")
     if not all(g is None or np.isfinite(g).all() for g in gradients.values()):
         return False
-    middle = variant.target(training, values)
     decided = 0
     for seed in _SEEDS:
         directions = numeric.direction(values, seed)
@@ -82,7 +109,7 @@ def _compare(subject, variant, training: bool, values: variants.Values) -> bool:
             def function(step):
                 some = {name: directions[name] for name in names}
                 at = {**values, **numeric.moved(values, some, step)}
-                return variant.target(training, at)
+                return _target_near(variant, training, at)
 
             return numeric.derivative(function, middle, sum(slopes[name] for name in names))
 

@@ -29,7 +29,9 @@ def explained(error: Exception, policy: str, where: str) -> Exception:
         f"the layer cannot be called under the dtype policy {policy}",
         f"{policy}, {where}",
         "Everything that meets the inputs in `call` must be in `self.compute_dtype`: constants, "
-        "masks and random numbers take `dtype=x.dtype`, and `tf.cast(..., x.dtype)` the rest.",
+        "masks and random numbers take `dtype=x.dtype`, and `tf.cast(..., x.dtype)` the rest. "
+        "Keras casts float inputs to it: where they must stay as they are, as ids or coordinates "
+        "in floats must, give `autocast=False` to `super().__init__`.",
         check="dtype_policy",
     )
 

@@ -71,6 +71,12 @@ class Coordinates(keras.layers.Layer):
         return tf.cast(tf.sin(inputs), self.compute_dtype)
 
 
+def _filtered(x):
+    wide = tf.complex128 if x.dtype == tf.float64 else tf.complex64
+    spectrum = tf.signal.fft(tf.cast(x, wide))
+    return tf.cast(tf.math.real(tf.signal.ifft(spectrum * tf.cast(0.5, wide))), x.dtype)
+
+
 def _softmax_in_float32():
     head = keras.layers.Activation("softmax", dtype="float32")
     return keras.Sequential([keras.layers.Dense(2), head])
@@ -102,6 +108,7 @@ PASSED = {
         np.where(STEPS > 1, np.float32(np.nan), STEPS),
     ),
     "counted": ("dtype_policy", Counted, STEPS),
+    "filtered": ("dtype_policy", lambda_of(_filtered), STEPS),
     "coordinates": ("dtype_policy", Coordinates, STEPS),
     "softmax_in_float32": ("dtype_policy", _softmax_in_float32, STEPS),
     "one_hot_beside": ("dtype_policy", OneHotBeside, STEPS),

@@ -33,6 +33,15 @@ class DownAndUp(keras.layers.Layer):
         return tf.cast(tf.sin(wide - mean), inputs.dtype)
 
 
+class SpectralFilter(keras.layers.Layer):
+    """Weighs the frequencies of the features in complex64, half the digits of complex128."""
+
+    def call(self, inputs):
+        spectrum = tf.signal.fft(tf.cast(inputs, tf.complex64))
+        weights = tf.constant([1.0, 0.5, 0.25], tf.complex64)
+        return tf.cast(tf.math.real(tf.signal.ifft(spectrum * weights)), inputs.dtype)
+
+
 class HalfWeight(keras.layers.Layer):
     """Keeps its weight in the compute dtype, so that the optimizer's small steps are lost."""
 
@@ -58,6 +67,7 @@ BROKEN = [
     broken("dtype_policy", FixedConstant, "cannot be called under the dtype policy mixed_float16"),
     broken("dtype_policy", FixedOutput, "outputs is float32 where the layer computes in float64"),
     broken("dtype_policy", DownAndUp, "has fewer digits than float64"),
+    broken("dtype_policy", SpectralFilter, "has fewer digits than float64"),
     broken("dtype_policy", HalfWeight, "half_weight/scale` is float16"),
     broken(
         "dtype_policy", GlobalPolicyOnly, "cannot be called under the dtype policy mixed_float16"

@@ -12,7 +12,8 @@ from tfk_patterns.parity.numbers import variants
 # Along a short line, what is computed in float64 is straight to its last digits. Step size, and
 # how far from straight, relative to the mean: first for float32, then for half precision.
 _LEVELS = ((1e-7, 1e-9), (1e-4, 1e-5))
-_NARROW = {tf.float32, tf.float16, tf.bfloat16}
+_WIDE = {tf.float64, tf.complex128}
+_NARROW = {tf.float32, tf.float16, tf.bfloat16, tf.complex64}
 
 
 def rounded_outputs(variant: variants.Variant, training: bool) -> str | None:
@@ -40,7 +41,7 @@ def rounded_outputs(variant: variants.Variant, training: bool) -> str | None:
 
 
 def casts_down(variant: variants.Variant, training: bool) -> bool:
-    """Whether the trace of a float64 layer casts float64 down, without being forced to."""
+    """Whether the trace of a float64 layer casts wide numbers down, without being forced to."""
     nodes = _nodes(variant, training)
     return any(map(_narrows, nodes)) and not any(map(_forces, nodes))
 
@@ -92,11 +93,11 @@ _FLOAT32_ONLY = (
 def _narrows(node) -> bool:
     if node.op == "Cast":
         source, target = node.attr["SrcT"].type, node.attr["DstT"].type
-        return tf.as_dtype(source) == tf.float64 and tf.as_dtype(target) in _NARROW
+        return tf.as_dtype(source) in _WIDE and tf.as_dtype(target) in _NARROW
     if node.op in ("PyFunc", "PyFuncStateless", "EagerPyFunc"):
         takes = {tf.as_dtype(kind) for kind in node.attr["Tin"].list.type}
         gives = {tf.as_dtype(kind) for kind in node.attr["Tout"].list.type}
-        return tf.float64 in takes and bool(gives & _NARROW)
+        return bool(takes & _WIDE) and bool(gives & _NARROW)
     return False
 
 

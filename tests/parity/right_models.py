@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.parity.broken_models import Tracked, TwoLayers, replica_count
+from tests.parity.broken_models import TwoLayers, compiled
 from tests.parity.broken_models.losses import MeanSquare
 from tfk_patterns import _keras
 
@@ -46,40 +46,18 @@ class Mixup(TwoLayers):
         return super().train_step((x, y, sample_weight))
 
 
-class Contrastive(Tracked):
-    """Tells each sample, moved a little, from the others in the batch."""
+class DoublesThePenalty(MeanSquare):
+    """Weighs the losses of its layers by a number of its own."""
 
-    outputs_of_a_sample = 3
-
-    def loss_and_outputs(self, x, y, sample_weight, training=True):
-        outputs = self(x, training=training)
-        moved = self(1.1 * x + 0.1, training=training)
-        similar = tf.matmul(outputs, moved, transpose_b=True)
-        losses = keras.losses.sparse_categorical_crossentropy(
-            tf.range(tf.shape(x)[0]), similar, from_logits=True
-        )
-        return tf.reduce_mean(losses) / replica_count(), outputs
-
-    def test_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        loss, outputs = self.loss_and_outputs(x, y, sample_weight, training=False)
-        return self.logs(loss, x, y, outputs, sample_weight)
+    def added(self):
+        return 2.0 * super().added()
 
 
-class LogsItsGradient(TwoLayers):
-    """Logs the norm of its gradient, which is another for each replica."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.norm = keras.metrics.Mean(name="gradient_norm")
-
-    def move(self, gradients):
-        super().move(gradients)
-        self.norm.update_state(tf.linalg.global_norm(gradients))
+class LogsTheTask(MeanSquare):
+    """Logs its loss less what the layers add."""
 
     def logs(self, loss, x, y, outputs, sample_weight):
-        logs = super().logs(loss, x, y, outputs, sample_weight)
-        return {**logs, "gradient_norm": self.norm.result()}
+        return super().logs(loss - self.added(), x, y, outputs, sample_weight)
 
 
 class Adversarial(TwoLayers):
@@ -163,3 +141,10 @@ def separating():
 def masked():
     layers = [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.Dense(1)]
     return keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+
+
+def scored():
+    """Has metrics that Keras numbers, and one that gives a number for each class."""
+    areas = [keras.metrics.AUC(), keras.metrics.AUC(curve="PR")]
+    metrics = [*areas, keras.metrics.F1Score(name="f1")]
+    return compiled(classifier(), loss="categorical_crossentropy", metrics=metrics)

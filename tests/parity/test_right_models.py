@@ -13,16 +13,18 @@ from tests.parity.right_models import (
     Accumulating,
     Adversarial,
     Annealed,
-    Contrastive,
-    LogsItsGradient,
+    DoublesThePenalty,
+    LogsTheTask,
     Mixup,
     TrainsByDefault,
     classifier,
     fixed_scaling_sgd,
     functional,
     masked,
+    scored,
     separating,
 )
+from tests.parity.right_on_one_device import Contrastive, LogsItsGradient, Momentum, Retrieval
 from tfk_patterns.parity import ModelCase, check_model
 
 WEIGHTS = np.linspace(0.5, 2.0, 16).astype("float32")
@@ -39,6 +41,7 @@ def case(make, y=Y, name=None, sample_weight=None, expected_failures=None, x=X, 
     )
 
 
+NOT_BUILT = {"resume": "Keras builds the loaded optimizer for all trainable weights"}
 NO_COND = {"replicas": "TensorFlow lets no replica apply gradients in a tf.cond"}
 
 
@@ -56,7 +59,21 @@ RIGHT = [
     ),
     (case(Mixup), ["sample_weight", "class_weight", "fit"]),
     (case(Contrastive, None, loss=None), ["replicas", "evaluate_predict"]),
+    (case(Retrieval, None, loss=None), ["evaluate_predict", "replicas"]),
+    (
+        case(
+            Momentum,
+            None,
+            loss=None,
+            optimizer=lambda: keras.optimizers.Adam(clipnorm=0.1),
+            expected_failures=NOT_BUILT,
+        ),
+        ["gradient_clipping"],
+    ),
+    (case(DoublesThePenalty), ["extra_losses"]),
+    (case(LogsTheTask), ["logged_loss"]),
     (case(LogsItsGradient), ["replicas"]),
+    (case(Mixup, metrics=["mae"], name="mixed_metrics"), ["compiled_metrics"]),
     (case(Adversarial), ["batch_methods", "logged_loss"]),
     (case(Annealed), ["fit", "extra_losses", "resume", "replicas"]),
     (case(Accumulating, expected_failures=NO_COND), ["fit", "resume"]),
@@ -68,6 +85,10 @@ RIGHT = [
     (
         case(classifier, CLASSES, loss="sparse_categorical_crossentropy", metrics=["accuracy"]),
         ["class_weight", "compiled_metrics"],
+    ),
+    (
+        ModelCase(scored, X, np.eye(3, dtype="float32")[CLASSES]),
+        ["compiled_metrics", "evaluate_predict", "batch_methods"],
     ),
     (
         case(TwoLayers, name="merged_steps", metrics=["mae"], steps_per_execution=2),

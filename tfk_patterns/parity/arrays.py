@@ -26,6 +26,23 @@ def without_number(name: str) -> str:
     return re.sub(r"_\d+(?=_|$)", "", name)
 
 
+def logs_by_name(logs: dict[str, Any]) -> dict[str, Any]:
+    """Logs under names less the numbers Keras counts metrics with; repeats numbered anew."""
+    found: dict[str, Any] = {}
+    for name in sorted(logs, key=_in_order_of_numbers):
+        base = unused = without_number(name)
+        number = 1
+        while unused in found:
+            number += 1
+            unused = f"{base} ({number})"
+        found[unused] = logs[name]
+    return found
+
+
+def _in_order_of_numbers(name: str) -> tuple[str, list[int]]:
+    return without_number(name), [int(number) for number in re.findall(r"_(\d+)(?=_|$)", name)]
+
+
 def named(things, name_of: Callable) -> list[tuple[str, Any]]:
     """Things with their names, less the numbers Keras counts instances with; repeats numbered."""
     found: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.arrays import values_by_name, without_number
+from tfk_patterns.parity.arrays import logs_by_name, values_by_name
 from tfk_patterns.parity.model_case import ModelCase
 
 EPOCHS = 2
@@ -81,11 +81,10 @@ def fit_of(model, history: dict[str, list], steps: list[dict[str, float]]) -> Mo
     optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(model)]
     names = dict.fromkeys(name for step in steps for name in step)
     return ModelFit(
-        history={without_number(n): np.asarray(v, np.float64) for n, v in history.items()},
-        step_logs={
-            without_number(name): np.asarray([step.get(name, np.nan) for step in steps])
-            for name in names
-        },
+        history=logs_by_name({n: np.asarray(v, np.float64) for n, v in history.items()}),
+        step_logs=logs_by_name(
+            {name: np.asarray([step.get(name, np.nan) for step in steps]) for name in names}
+        ),
         variables=values_by_name(_keras.state_variables(model)),
         optimizers=[
             [np.asarray(tf.convert_to_tensor(v)) for v in _keras.optimizer_variables(o)]
@@ -93,6 +92,19 @@ def fit_of(model, history: dict[str, list], steps: list[dict[str, float]]) -> Mo
         ],
         iterations=[np.asarray(int(tf.convert_to_tensor(o.iterations))) for o in optimizers],
     )
+
+
+def evaluated(model, data: dict[str, Any], batch_size: int) -> dict[str, np.ndarray]:
+    """What `evaluate` logs for `{"x", "y", "sample_weight"}`, the single numbers."""
+    logs = model.evaluate(**data, batch_size=batch_size, verbose=0, return_dict=True)
+    return single_numbers(logs)
+
+
+def single_numbers(logs) -> dict[str, np.ndarray]:
+    """The logs that are single numbers, as arrays, by names that all models of a case share."""
+    named = logs_by_name(dict(logs))
+    arrays = {name: np.asarray(value, np.float32) for name, value in named.items()}
+    return {name: value for name, value in arrays.items() if value.size == 1}
 
 
 class StepLogs(keras.callbacks.Callback):

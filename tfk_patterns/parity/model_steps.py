@@ -4,6 +4,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
@@ -90,3 +91,27 @@ def tally(subject: ModelSubject, wanted: np.ndarray, found: np.ndarray) -> None:
     error = float(np.max(np.abs(found - wanted)))
     scale = float(np.max(np.abs(wanted)))
     subject.tally.add(Difference(None, error, error / scale if scale else 0.0))
+
+
+def mixes_samples(subject: ModelSubject) -> bool:
+    """Whether a random step calls the model on inputs that other samples have a part in."""
+    batch, half = subject.reference.batch["x"], subject.case.batch_size // 2
+    moved = tf.nest.map_structure(lambda x: changed_from(x, half), batch)
+    (_, (step, *_)), (_, (other, *_)) = (taken(subject, x=x) for x in (batch, moved))
+    if not step.calls:
+        return bool(subject.random_ops)
+    pairs = zip(step.calls, other.calls, strict=True)
+    inputs = [pair for calls in pairs for pair in zip(*(c.inputs for c in calls), strict=True)]
+    mixed = any(np.ndim(a) and not np.array_equal(a[:half], b[:half]) for a, b in inputs)
+    return mixed and bool(subject.random_ops)
+
+
+def changed_from(targets: Any, first: int) -> np.ndarray:
+    """Other targets of the same kind from a sample on: those of other samples, or moved ones."""
+    targets = np.array(targets)
+    rest = np.roll(targets[first:], 1, axis=0)
+    if np.array_equal(rest, targets[first:]) and targets.dtype.kind == "f":
+        rest = rest + 1
+    elif np.array_equal(rest, targets[first:]):
+        rest = np.broadcast_to(targets[:1], rest.shape)
+    return np.concatenate([targets[:first], rest])

@@ -137,7 +137,7 @@ class ModelSubject(BaseSubject):
         _keras.run_in_mode(model, "eager")
         try:
             with equal_circumstances():
-                evaluated(model, self.reference.batch, self.case.batch_size)
+                model_fitting.evaluated(model, self.reference.batch, self.case.batch_size)
         except Exception as error:
             return f"the model cannot be evaluated: {in_one_line(error, 120)}"
         return None
@@ -184,18 +184,6 @@ class ModelSubject(BaseSubject):
 def trainable_values(model) -> list[np.ndarray]:
     """The values of the trainable weights."""
     return [np.asarray(tf.convert_to_tensor(weight)) for weight in model.trainable_weights]
-
-
-def evaluated(model, data: dict[str, Any], batch_size: int) -> dict[str, np.ndarray]:
-    """What `evaluate` logs for `{"x", "y", "sample_weight"}`, the single numbers."""
-    logs = model.evaluate(**data, batch_size=batch_size, verbose=0, return_dict=True)
-    return single_numbers(logs)
-
-
-def single_numbers(logs) -> dict[str, np.ndarray]:
-    """The logs that are single numbers, as arrays."""
-    arrays = {name: np.asarray(value, np.float32) for name, value in dict(logs).items()}
-    return {name: value for name, value in arrays.items() if value.size == 1}
 
 
 def _as_finding(error: Exception, mode: str) -> Exception:

@@ -47,6 +47,14 @@ class CountsPenaltiesOnlyInLogs(MeanSquare):
         return super().logs(loss + sum(self.losses) / replica_count(), x, y, outputs, sample_weight)
 
 
+class CountsPenaltiesTwice(MeanSquare):
+    """Adds what `compute_loss` has added."""
+
+    def loss_and_outputs(self, x, y, sample_weight, training=True):
+        outputs = self(x, training=training)
+        return self.compute_loss(x, y, outputs, sample_weight) + self.added(), outputs
+
+
 class IgnoresSampleWeights(MeanSquare):
     def mean(self, errors, sample_weight):
         return super().mean(errors, None)
@@ -110,6 +118,7 @@ def _classes(model):
 BROKEN = [
     broken("extra_losses", ForgetsTheRegularizer, "`model.losses`"),
     broken("extra_losses", CountsPenaltiesOnlyInLogs, "`model.losses`"),
+    broken("extra_losses", CountsPenaltiesTwice, "are counted 2 times"),
     broken("sample_weight", IgnoresSampleWeights, "though their sample weight is 0"),
     broken("sample_weight", WeighsEachByAll, "though their sample weight is 0"),
     broken("sample_weight", ReversesSampleWeights, "though their sample weight is 0"),

@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.arrays import values_by_name, without_number
+from tfk_patterns.parity.arrays import logs_by_name, values_by_name
 from tfk_patterns.parity.model_fitting import take_a_step
 
 _ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
@@ -52,7 +52,7 @@ def _step(subject, rows: slice) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         logs = take_a_step(recorder.model, subject.reference.rows(rows))
         after = values_by_name(_keras.state_variables(recorder.model))
         changes = {name: _exact(after[name]) - _exact(before[name]) for name in before}
-        return changes | {without_number(name): _exact(log[-1]) for name, log in logs.items()}
+        return changes | {name: _exact(log[-1]) for name, log in logs_by_name(logs).items()}
 
     with _standing_still(subject):
         numbers, steps = subject.recorded(run)

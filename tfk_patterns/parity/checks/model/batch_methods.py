@@ -7,8 +7,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.model_fitting import fit_of
-from tfk_patterns.parity.model_subject import evaluated, single_numbers
+from tfk_patterns.parity.model_fitting import evaluated, fit_of, single_numbers
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 
@@ -79,7 +78,7 @@ def _check_train_on_batch(subject, batches):
                 _BATCH_HINT,
                 "fit",
             )
-    missing = subject.fitted.history.keys() - found.step_logs.keys()
+    missing = subject.fitted.step_logs.keys() - found.step_logs.keys()
     if missing:
         raise Failure(
             f"`train_on_batch(return_dict=True)` gives no {', '.join(sorted(missing))}, which "

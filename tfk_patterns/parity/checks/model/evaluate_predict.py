@@ -7,7 +7,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity.arrays import values_by_name
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import failure_of
-from tfk_patterns.parity.model_subject import evaluated
+from tfk_patterns.parity.model_fitting import evaluated
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 
@@ -57,6 +57,9 @@ def _check_predict(subject):
     if subject.overrides("predict_step"):
         subject.tally.left_out["values of predict"] = "`predict_step` is the model's own"
         return
+    if _are_as_wide_as_the_batch(called, predicted):
+        subject.tally.left_out["values of predict"] = "outputs have an axis as long as the batch"
+        return
     subject.compare(
         tf.nest.flatten(called),
         tf.nest.flatten(predicted),
@@ -64,6 +67,18 @@ def _check_predict(subject):
         "outputs",
         _TEST_HINT,
         "model(x, training=False)",
+    )
+
+
+def _are_as_wide_as_the_batch(called, predicted) -> bool:
+    """Whether outputs compare the samples of a batch with one another, as scores of pairs do."""
+    pairs = zip(tf.nest.flatten(called), tf.nest.flatten(predicted), strict=False)
+    return any(
+        np.ndim(one) > 1
+        and len(one) == len(other)
+        and np.shape(one)[1] == len(one)
+        and np.shape(one) != np.shape(other)
+        for one, other in pairs
     )
 
 

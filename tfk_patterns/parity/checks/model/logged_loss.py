@@ -15,6 +15,13 @@ _LOSS_HINT = (
     "returned itself is lost or stands for the last batch only."
 )
 
+_PICKS = {
+    "": lambda values: values[0],
+    " (last)": lambda values: values[-1],
+    " (sum)": sum,
+    " (mean)": np.mean,
+}
+
 
 @define_check(
     follows=("fit", "compiled_metrics", "loss_scaling"),
@@ -62,10 +69,14 @@ def _means(subject, steps: list[Step]) -> Iterator[tuple[str, float]]:
     ):
         if not all(per_step):
             continue
-        for which, pick in (("", lambda v: v[0]), (" (last)", lambda v: v[-1]), (" (sum)", sum)):
+        for which, pick in _PICKS.items():
             values = np.array([pick(numbers) for numbers in per_step])
             added = np.array([step.added or 0.0 for step in steps])
             values = values / scale
-            for extra, total in (("", values), (" with model.losses", values + added)):
+            for extra, total in (
+                ("", values),
+                (" with model.losses", values + added),
+                (" without model.losses", values - added),
+            ):
                 yield f"{name}{which}{extra}", float(np.average(total, weights=rows))
                 yield f"{name}{which}{extra}, by step", float(np.mean(total))

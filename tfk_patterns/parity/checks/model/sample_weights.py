@@ -5,15 +5,16 @@ import tensorflow as tf
 
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import in_one_line
+from tfk_patterns.parity.model_fitting import evaluated
 from tfk_patterns.parity.model_steps import (
     batch_with_targets,
+    changed_from,
     close,
     equal,
+    mixes_samples,
     one_step,
     scale_of_loss,
-    taken,
 )
-from tfk_patterns.parity.model_subject import evaluated
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _WEIGHT_HINT = (
@@ -33,7 +34,7 @@ def sample_weight(subject):
         raise Skip("a step has one sample")
     weights = np.ones(len(tf.nest.flatten(batch["x"])[0]), "float32")
     weights[half:] = 0.0
-    other = tf.nest.map_structure(lambda y: _changed_from(y, half), batch["y"])
+    other = tf.nest.map_structure(lambda y: changed_from(y, half), batch["y"])
     if _same_arrays(other, batch["y"]):
         raise Skip("the targets of the samples are all the same")
     if equal(one_step(subject), one_step(subject, y=other)):
@@ -50,7 +51,7 @@ def sample_weight(subject):
     mixes = False
     if close(subject, plain, changed):
         subject.compare(plain, changed, "one step", "weights")
-    elif _mixes_samples(subject, half) and _has_no_part(subject, other, 0 * weights):
+    elif mixes_samples(subject) and _has_no_part(subject, other, 0 * weights):
         mixes = True
     else:
         raise Failure(
@@ -62,19 +63,6 @@ def sample_weight(subject):
     _check_they_weigh(subject, len(weights))
     if mixes:
         raise Skip("the step mixes samples at random, and their weights, as Mixup does")
-
-
-def _mixes_samples(subject, half) -> bool:
-    """Whether a random step calls the model on inputs that other samples have a part in."""
-    batch = subject.reference.batch["x"]
-    moved = tf.nest.map_structure(lambda x: _changed_from(x, half), batch)
-    (_, (step, *_)), (_, (other, *_)) = (taken(subject, x=x) for x in (batch, moved))
-    if not step.calls:
-        return bool(subject.random_ops)
-    pairs = zip(step.calls, other.calls, strict=True)
-    inputs = [pair for calls in pairs for pair in zip(*(c.inputs for c in calls), strict=True)]
-    mixed = any(np.ndim(a) and not np.array_equal(a[:half], b[:half]) for a, b in inputs)
-    return mixed and bool(subject.random_ops)
 
 
 def _has_no_part(subject, targets, weights) -> bool:
@@ -127,17 +115,6 @@ def _check_evaluation(subject, ones, uneven):
             "evaluate, eager",
             _WEIGHT_HINT.replace("`train_step`", "`test_step`"),
         )
-
-
-def _changed_from(targets, first):
-    """Other targets of the same kind from a sample on: those of other samples, or moved ones."""
-    targets = np.array(targets)
-    rest = np.roll(targets[first:], 1, axis=0)
-    if np.array_equal(rest, targets[first:]) and targets.dtype.kind == "f":
-        rest = rest + 1
-    elif np.array_equal(rest, targets[first:]):
-        rest = np.broadcast_to(targets[:1], rest.shape)
-    return np.concatenate([targets[:first], rest])
 
 
 def _same_arrays(one, other) -> bool:

@@ -11,7 +11,6 @@ from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.errors import blamed
-from tfk_patterns.parity.model_subject import evaluated
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.saving.reloading import custom_objects
@@ -116,7 +115,7 @@ def _check_inference(subject, model, loaded):
     case = subject.case
     uses = {
         "predict": lambda one: one.predict(case.x, batch_size=case.batch_size, verbose=0),
-        "evaluate": lambda one: evaluated(one, subject.data, case.batch_size),
+        "evaluate": lambda one: model_fitting.evaluated(one, subject.data, case.batch_size),
     }
     if subject.cannot_be_called:
         del uses["predict"]

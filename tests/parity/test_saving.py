@@ -157,6 +157,16 @@ class BatchSpread(keras.layers.Layer):
         return tf.identity(inputs)
 
 
+class MeanOfSome(keras.layers.Layer):
+    """Its penalty is a mean over the samples that count: more in one half of a batch."""
+
+    def call(self, inputs):
+        counts = tf.cast(inputs[:, :1] > 0, inputs.dtype)
+        penalties = counts * (1.0 + 0.01 * inputs)
+        self.add_loss(tf.reduce_sum(penalties) / tf.maximum(tf.reduce_sum(counts), 1.0))
+        return tf.identity(inputs)
+
+
 class NormalisedFirst(keras.layers.Layer):
     """What its Normalization was adapted to is in its weights, and in no config."""
 
@@ -180,6 +190,7 @@ def adapted():
 
 
 RIGHT = [
+    LayerCase(MeanOfSome, VECTORS, name="MeanOfSome"),
     LayerCase(adapted, VECTORS, name="adapted"),
     LayerCase(DefaultList, VECTORS, name="DefaultList"),
     LayerCase(MemoInModule, VECTORS, name="MemoInModule"),
@@ -199,7 +210,7 @@ def test_no_check_blames_it(case):
     report = check_layer(case, checks=CHECKS)
     skipped = {result.check for result in report.results if result.verdict == "skipped"}
     assert skipped <= {"weights_file", "replicas"}
-    assert ("replicas" in skipped) == (case.name in ("BatchSpread", "SharedByMake"))
+    assert ("replicas" in skipped) == (case.name in ("BatchSpread", "MeanOfSome", "SharedByMake"))
 
 
 def test_a_dtype_of_a_layer_of_keras_inside_is_no_fault_of_the_layer_around_it():

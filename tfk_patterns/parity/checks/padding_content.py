@@ -1,5 +1,7 @@
 """What is written in the padding."""
 
+import dataclasses
+
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.masks import padding
 from tfk_patterns.parity.masks.inner_calls import inner_calls, lets_padding_in
@@ -26,6 +28,7 @@ def padding_content(subject):
         if reason:
             subject.tally.left_out[f"training={training}"] = reason
             continue
+        before = dataclasses.replace(subject.tally)
         try:
             compare_content(subject, layer, training)
             compared = True
@@ -33,6 +36,7 @@ def padding_content(subject):
             guilty = _keras_own_that_leak(subject, layer, training)
             if not guilty:
                 raise
+            subject.tally.withdraw(before)
             reason = f"Keras' own {' and '.join(guilty)} lets padding in"
             subject.tally.left_out[f"training={training}"] = reason
     if not compared:

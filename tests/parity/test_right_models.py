@@ -104,7 +104,7 @@ RIGHT = [
         ),
         ["logged_loss", "batch_methods"],
     ),
-    (case(separating, np.sign(X[:, :1]), loss="hinge"), ["evaluate_predict"]),
+    (case(separating, np.sign(X[:, :1]), loss="hinge"), ["evaluate_predict", "sample_weight"]),
     (case(masked, TAGS, x=TOKENS, metrics=["mae"]), ["compiled_metrics", "replicas"]),
     (case(Tagger, TAGS, x=TOKENS, weighted_metrics=["mae"]), ["compiled_metrics", "replicas"]),
     (

@@ -75,8 +75,11 @@ def _check_they_weigh(subject, samples):
     """Weights of 1 and 3 are not weights of 1, and those of 2 count at most twice as much."""
     ones = np.ones(samples, "float32")
     uneven = np.where(np.arange(samples) % 2, 3.0, 1.0).astype("float32")
-    once, other = (one_step(subject, sample_weight=weights) for weights in (ones, uneven))
-    if close(subject, once, other):
+    once, other, turned = (
+        one_step(subject, sample_weight=weights) for weights in (ones, uneven, 4 * ones - uneven)
+    )
+    # The loss of every second sample may be 0, as that of a hinge is.
+    if close(subject, once, other) and close(subject, once, turned):
         raise Failure(
             "sample weights of 1 and 3 give the same step as weights of 1",
             "one step, eager",
@@ -103,13 +106,14 @@ def _check_evaluation(subject, ones, uneven):
     batch = subject.reference.batch
 
     def run(recorder):
-        arguments = ({**batch, "sample_weight": weights} for weights in (ones, uneven))
+        weights = (ones, uneven, 4 * ones - uneven)
+        arguments = ({**batch, "sample_weight": w} for w in weights)
         return [evaluated(recorder.model, data, subject.case.batch_size) for data in arguments]
 
-    (even, other), _ = subject.recorded(run)
+    (even, *others), _ = subject.recorded(run)
     if even.get("loss", 0) == 0:  # `evaluate_predict` says so
         return
-    if np.array_equal(even["loss"], other["loss"]):
+    if all(np.array_equal(even["loss"], other["loss"]) for other in others):
         raise Failure(
             "sample weights of 1 and 3 give the same loss in `evaluate` as weights of 1",
             "evaluate, eager",

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 
 # Both generations
+_ADAPTED = "An adapted Normalization overflows in mixed_float16"
 _FROZEN = "A frozen SpectralNormalization moves its kernel"
 _ZEROS = "Normalising zeros under mixed_float16 gives NaN"
 _ALL_MASKED = "GlobalAveragePooling1D gives NaN for a fully masked sample"
@@ -120,6 +121,7 @@ _KERAS_2: dict[str, dict[str, str]] = {
         "export": _TWO_AXES,
     },
     "MultiHeadAttention": {"mask_shape": _SCORES},
+    "Normalization_adapted": {"dtype_policy": _ADAPTED},
     "Attention_masked": {"symbolic_shape": _SHAPES_2},
     "AdditiveAttention": {"symbolic_shape": _SHAPES_2},
     "Bidirectional_backward_layer": {"symbolic_shape": _SHAPES_2},

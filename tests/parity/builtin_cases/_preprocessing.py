@@ -25,6 +25,13 @@ _RAGGED_WORDS = tf.ragged.constant([["red", "pink"], [], ["blue"], ["green", "re
 _SPARSE_WORDS = tf.sparse.from_dense(_WORDS)
 _SOUNDS = normal(90)
 
+
+def _adapted():
+    layer = L.Normalization()
+    layer.adapt(VECTORS)
+    return layer
+
+
 _NUMBERS = {
     "Discretization": (lambda: L.Discretization([-0.5, 0.0, 0.8]), VECTORS),
     "Discretization_one_hot": (
@@ -39,6 +46,7 @@ _NUMBERS = {
         lambda: L.Normalization(axis=None, mean=0.5, variance=2.0, invert=True),
         VECTORS,
     ),
+    "Normalization_adapted": (_adapted, VECTORS),
     "Rescaling": (lambda: L.Rescaling(1 / 127.5, offset=-1.0), PICTURES),
     "Rescaling_bytes": (lambda: L.Rescaling(1 / 255), PICTURES.astype("uint8")),
     "MelSpectrogram": (

@@ -6,10 +6,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tfk_patterns.parity.calls.inner_calls import inner_calls
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.masks import output_masks, padding, padding_effects
-from tfk_patterns.parity.masks.inner_calls import inner_calls, misses_mask
+from tfk_patterns.parity.masks.inner_masks import misses_mask
 from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.repeating import why_not_compared

@@ -2,9 +2,10 @@
 
 import dataclasses
 
+from tfk_patterns.parity.calls.inner_calls import inner_calls
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.masks import padding
-from tfk_patterns.parity.masks.inner_calls import inner_calls, lets_padding_in
+from tfk_patterns.parity.masks.inner_masks import lets_padding_in
 from tfk_patterns.parity.masks.padding_effects import compare_content
 from tfk_patterns.parity.numbers.variants import trainings
 from tfk_patterns.parity.outcome import Failure, Skip

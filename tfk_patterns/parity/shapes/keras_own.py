@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.masks.inner_calls import InnerCall, inner_calls
+from tfk_patterns.parity.calls.inner_calls import InnerCall, inner_calls
 from tfk_patterns.parity.shapes.resizing import Axis
 from tfk_patterns.parity.subject import Subject
 

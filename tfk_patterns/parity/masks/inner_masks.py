@@ -1,54 +1,15 @@
-"""The calls that a layer makes of layers in it, and what each would do with a mask."""
+"""What the layers inside of a layer would do with a mask, and do with the padding."""
 
 import contextlib
-import dataclasses
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.calls.watching import watched_calls
+from tfk_patterns.parity.calls.inner_calls import InnerCall
 from tfk_patterns.parity.masks import padding
-from tfk_patterns.parity.observation import masks_of
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.subject import Subject
-
-
-@dataclasses.dataclass(frozen=True)
-class InnerCall:
-    """One call of a layer inside the layer of the case, in eager mode.
-
-    Args:
-        layer: The layer that was called.
-        args: What it was given by position.
-        kwargs: What it was given by keyword.
-        masks: The masks on the tensors among `args`, in their order, as they were then.
-    """
-
-    layer: Any
-    args: tuple
-    kwargs: dict[str, Any]
-    masks: list
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether a mask reached it."""
-        return self.kwargs.get("mask") is not None or any(mask is not None for mask in self.masks)
-
-
-def inner_calls(subject: Subject, layer, training: bool) -> list[InnerCall]:
-    """The calls of other layers during a call of a built layer on the data of the case."""
-    found: list[InnerCall] = []
-
-    def note(called, *args, **kwargs):
-        if called is not layer:
-            found.append(InnerCall(called, args, kwargs, masks_of(args)))
-
-    subject.reference.restore(layer)
-    with watched_calls(note):
-        subject.raw_call(layer, training=training)
-    return found
 
 
 def misses_mask(subject: Subject, layer, call: InnerCall, training: bool) -> bool:

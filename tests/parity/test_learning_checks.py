@@ -165,9 +165,30 @@ class NearestClass(keras.layers.Layer):
         return tf.argmax(tf.matmul(inputs, tf.convert_to_tensor(self.classes)), axis=-1)
 
 
+class LowRankUpdate(keras.layers.Layer):
+    """Adds a product whose second factor starts at zero, so that the first has no gradient yet."""
+
+    def build(self, input_shape):
+        self.down = self.add_weight(name="down", shape=(3, 2))
+        self.up = self.add_weight(name="up", shape=(2, 3), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        hidden = tf.tensordot(inputs, tf.convert_to_tensor(self.down), axes=1)
+        return inputs + tf.tensordot(hidden, tf.convert_to_tensor(self.up), axes=1)
+
+
+def rectified_far_below_zero():
+    return keras.layers.Dense(
+        2, activation="relu", bias_initializer=keras.initializers.Constant(-9)
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "mask", "verdict", "reason"),
     [
+        (LowRankUpdate, None, "passed", ""),
+        (rectified_far_below_zero, None, "passed", ""),
         (WeightForContext, None, "passed", "argument `context`"),
         (PaddingVector, None, "passed", "argument `mask`"),
         (PaddingVector, MASK, "passed", ""),

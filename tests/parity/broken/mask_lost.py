@@ -99,7 +99,15 @@ class NotSupported(keras.layers.Layer):
         return tf.nn.softmax(inputs, axis=1)
 
 
+class StepsApart(keras.layers.Layer):
+    """Treats each step alone, and so needs no mask itself; the layers after it do."""
+
+    def call(self, inputs):
+        return inputs * tf.sigmoid(inputs)
+
+
 BROKEN = [
+    broken("mask_lost", StepsApart, "does not support masking", mask=MASK),
     broken("mask_lost", NotSupported, "does not support masking", mask=MASK),
     broken("mask_lost", ScaledRecurrence, "no mask reaches the GRU", mask=MASK),
     broken("mask_lost", AttentionAfterSum, "no mask reaches the Attention", mask=MASK),

@@ -77,7 +77,21 @@ class ChosenLevel(keras.layers.Layer):
         return inputs + tf.cast(chosen, inputs.dtype)[:, tf.newaxis, tf.newaxis]
 
 
+class BinaryKernel(keras.layers.Layer):
+    """Multiplies by the signs of its kernel, of which no gradient comes back."""
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 4))
+        self.bias = self.add_weight(name="bias", shape=(4,), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        signs = tf.sign(tf.convert_to_tensor(self.kernel))
+        return tf.tensordot(inputs, signs, axes=1) + self.bias
+
+
 BROKEN = [
+    broken("weights_learn", BinaryKernel, "is zero, at other weights and inputs too"),
     broken("weights_learn", PythonTemperature, "python_temperature/temperature` "),
     broken("weights_learn", ForgottenGate, "gets no gradient in any mode", units=2),
     broken("weights_learn", FixedInTraining, "gets no gradient in training, but one in inference"),

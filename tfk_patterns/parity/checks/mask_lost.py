@@ -39,10 +39,9 @@ _MANY = 100  # steps more, with which a layer that ends masks on purpose ends th
 def mask_lost(subject):
     """A mask reaches the layers inside that use one, and comes out again or is used up."""
     padding.skip_if_not_masked(subject)
-    if not padding.says_it_masks(subject.reference.layer):
-        raise Skip("the layer does not say that it supports masking, and Keras drops the mask")
     layer = subject.layer()
-    _require_passed_inside(subject, layer)
+    if padding.says_it_masks(layer):
+        _require_passed_inside(subject, layer)
     _require_passed_on(subject, layer)
     _require_same_in_model(subject)
 
@@ -85,9 +84,11 @@ def _require_passed_on(subject, layer):
     if not kept:
         return
     if not subject.reference.layer.supports_masking:
+        if not padding.says_it_masks(layer) and _lets_padding_in(subject, layer):
+            return  # `padding_content` says so
         raise Failure(
-            f"`call` takes a mask, and {kept[0]} has the masked steps, but Keras drops the mask of "
-            "a layer that does not support masking",
+            f"{kept[0]} has the masked steps, but Keras drops the mask of a layer that does not "
+            "support masking",
             f"eager: {kept[0]}",
             _UNSUPPORTED,
         )
@@ -115,6 +116,16 @@ def _outputs_with_steps(subject, masks) -> list[str]:
         if any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
         and all(np.shape(grown[name]) != np.shape(output) for grown in longer)
     ]
+
+
+def _lets_padding_in(subject, layer) -> bool:
+    try:
+        for training in trainings(subject):
+            if not why_not_compared(subject, training):
+                padding_effects.compare_content(subject, layer, training)
+    except Failure:
+        return True
+    return False
 
 
 def _uses_mask(subject, layer) -> bool:

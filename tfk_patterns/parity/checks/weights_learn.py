@@ -6,13 +6,17 @@ import numpy as np
 
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.modes import MODES
-from tfk_patterns.parity.numbers import variants
+from tfk_patterns.parity.numbers import stuck_weights, variants
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _HINT = (
     "A weight that is not to learn needs `trainable=False`; any other must reach an output or a "
     "loss through tf ops alone. A gradient ends at tf.stop_gradient, at an integer, at NumPy, and "
     "at a variable that a tf.py_function captures: pass its value in `inp`."
+)
+_ZERO_HINT = (
+    "The derivative of tf.sign, of rounding and of a comparison is zero: where it is to learn "
+    "nevertheless, pass the gradient straight through: `x + tf.stop_gradient(tf.sign(x) - x)`."
 )
 
 
@@ -22,7 +26,7 @@ _HINT = (
     fast=True,
 )
 def weights_learn(subject):
-    """Every trainable weight gets a gradient in training, in every mode."""
+    """Every trainable weight gets a gradient in training, in every mode, and not always zero."""
     flows = {mode: _flows(subject, mode) for mode in MODES if _runs(subject, mode)}
     for name in flows["eager"]:
         has, lacks = ([m for m in flows if flows[m][name] is flow] for flow in (True, False))
@@ -35,6 +39,12 @@ def weights_learn(subject):
             )
         if not has:
             _blame_idle(subject, name)
+        elif stuck_weights.is_stuck(subject, name):
+            raise Failure(
+                f"the gradient of `{name}` is zero, at other weights and inputs too",
+                where="eager, training=True and False",
+                hint=_ZERO_HINT,
+            )
         subject.tally.compared += 1
 
 

@@ -26,11 +26,11 @@ def ready(subject: Subject, layer, training: bool):
 
 
 def called(subject: Subject, layer, data: Data, training: bool) -> tuple[Any, dict[str, Any]]:
-    """What a layer returns as it is, and its losses and the results of its metrics by name."""
+    """What a layer returns as it is, and its losses by name: a metric may count the padding."""
     layer = ready(subject, layer, training)
     with _without_activity_regularizers(subject, layer):
         outputs = subject.raw_call(layer, training=training, data=data)
-        return outputs, _losses_and_metrics(layer)
+        return outputs, _losses(layer)
 
 
 def effects(
@@ -66,7 +66,7 @@ def effects(
         kept = {name: only(valid[name], leaf) for name, leaf in tensors(outputs).items()}
         target = weighted_sum(kept)
         found = {name: np.asarray(output) for name, output in kept.items()}
-        found |= _losses_and_metrics(layer)
+        found |= _losses(layer) | _metrics(layer)
     found |= {f"state {name}": value for name, value in _float_state(layer).items()}
     zero = tf.UnconnectedGradients.ZERO
     try:
@@ -113,14 +113,20 @@ def _nothing(output):
     return tf.zeros((), output.dtype)
 
 
-def _losses_and_metrics(layer) -> dict[str, np.ndarray]:
-    losses = {f"losses[{place}]": loss for place, loss in enumerate(layer.losses)}
-    metrics = {
-        name: value
+def _losses(layer) -> dict[str, np.ndarray]:
+    return {f"losses[{place}]": _as_array(loss) for place, loss in enumerate(layer.losses)}
+
+
+def _metrics(layer) -> dict[str, np.ndarray]:
+    return {
+        name: _as_array(value)
         for metric_name, metric in named(_keras.metrics_of(layer), lambda m: without_number(m.name))
         for name, value in named_leaves(metric.result(), f"metric {metric_name}")
     }
-    return {name: as_arrays(tf.convert_to_tensor(v)) for name, v in {**losses, **metrics}.items()}
+
+
+def _as_array(value) -> np.ndarray:
+    return as_arrays(tf.convert_to_tensor(value))
 
 
 def _float_state(layer) -> dict[str, np.ndarray]:

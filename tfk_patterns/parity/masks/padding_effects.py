@@ -48,13 +48,13 @@ def compare_length(subject: Subject, layer, axis: Axis, training: bool) -> None:
     """Compares a built layer on the case's data with the same and a few masked steps more.
 
     Raises:
-        Failure: Valid outputs, losses or metrics differ.
+        Failure: Valid outputs or losses differ.
     """
     where = f"eager, training={training}, {padding.STEPS} masked steps more"
-    expected, beside = called(subject, layer, subject.data, training)
+    expected, losses = called(subject, layer, subject.data, training)
     valid = padding.valid_outputs(subject.data, expected)
     longer_data = padding.padded(subject.data, axis)
-    found, beside_longer = called(subject, layer, longer_data, training)
+    found, losses_of_longer = called(subject, layer, longer_data, training)
     valid_in_found = padding.valid_outputs(longer_data, found)
     found = tensors(found)
     for name, output in tensors(expected).items():
@@ -74,8 +74,8 @@ def compare_length(subject: Subject, layer, axis: Axis, training: bool) -> None:
             continue
         one, two = (only(valid[name], array) for array in (np.asarray(output), other))
         subject.compare(one, two, where, name, LENGTH, source="the padding of the case")
-    for name, wanted in beside.items():
-        pair = wanted, beside_longer.get(name)
+    for name, wanted in losses.items():
+        pair = wanted, losses_of_longer.get(name)
         subject.compare(*pair, where, name, LENGTH, source="the padding of the case")
 
 

@@ -34,6 +34,22 @@ def fixed_scaling_sgd():
     )
 
 
+class Denoising(TwoLayers):
+    """Adds noise in each step, of evaluation too, by draws from TensorFlow's global state."""
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return super().train_step((noisy(x), y, sample_weight))
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return super().test_step((noisy(x), y, sample_weight))
+
+
+def noisy(x):
+    return x + tf.random.normal(tf.shape(x), stddev=0.3)
+
+
 class Mixup(TwoLayers):
     """Mixes each sample with another by a share that it draws; targets and weights too."""
 

@@ -88,6 +88,21 @@ class OwnWeights(keras.layers.Layer):
         return self.pool(inputs * weights) / tf.maximum(self.pool(weights), 1e-6)
 
 
+class AttentionPool(keras.layers.Layer):
+    """Ends the steps, and returns how much each of them weighs."""
+
+    def build(self, input_shape):
+        self.query = self.add_weight(name="query", shape=(input_shape[-1],))
+        self.built = True
+
+    def call(self, inputs, mask=None):
+        scores = tf.linalg.matvec(inputs, tf.convert_to_tensor(self.query))
+        if mask is not None:
+            scores = tf.where(mask, scores, scores.dtype.min)
+        weights = tf.nn.softmax(scores)
+        return tf.reduce_sum(weights[:, :, tf.newaxis] * inputs, axis=1), weights
+
+
 class LeakyInside(keras.layers.Layer):
     """Keras' own LayerNormalization inside supports masking, and over steps reads the padding."""
 
@@ -128,7 +143,7 @@ def verdicts(layer, **arguments):
 
 @pytest.mark.parametrize(
     "layer",
-    [MaskedSoftmax, UsedUp, EndsMasks, MaskHandedOn, OwnWeights],
+    [MaskedSoftmax, UsedUp, EndsMasks, MaskHandedOn, OwnWeights, AttentionPool],
     ids=lambda layer: layer.__name__,
 )
 def test_right_layers_are_not_blamed(layer):

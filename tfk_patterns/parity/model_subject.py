@@ -88,14 +88,26 @@ class ModelSubject(BaseSubject):
     @functools.cached_property
     def random_ops(self) -> modes.RandomOps:
         """The random operations in the trace of a training step."""
+        return self._random_ops_of("train_step")
+
+    @functools.cached_property
+    def evaluates_at_random(self) -> bool:
+        """Whether a step of `evaluate` draws random numbers."""
+        try:
+            return bool(self._random_ops_of("test_step"))
+        except Exception:  # `evaluate` in the graph says so
+            return False
+
+    def _random_ops_of(self, method: str) -> modes.RandomOps:
         model = self._fitted_in("graph")[1]  # a step may need what `fit` sets
         batch = tf.nest.map_structure(
             lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf), self.reference.batch
         )
         data = model_fitting.unpacked(batch)
-        step = tf.function(lambda *data: model.train_step(data), autograph=_keras.AUTOGRAPH)
+        step = getattr(model, method)
+        traced = tf.function(lambda *data: step(data), autograph=_keras.AUTOGRAPH)
         with equal_circumstances():
-            return modes.random_ops(step, *data)
+            return modes.random_ops(traced, *data)
 
     def _fitted_in(self, mode: str):
         def run():

@@ -106,14 +106,19 @@ def _has_no_mask(subject) -> bool:
 
 
 def _outputs_with_steps(subject, masks) -> list[str]:
-    """The outputs whose leading axes are those of a mask, and that are longer for longer inputs."""
+    """The outputs with features of the masked steps, that are longer for longer inputs.
+
+    Keras gives a mask to the first output alone, unless a `compute_mask` says otherwise. A number a
+    step, such as a weight of attention, is no step.
+    """
     shapes = [tuple(mask.shape) for mask in masks]
     axes = [axis for axis in padding.step_axes(subject.data) if axis in free_axes(subject)]
     longer = [dict(named_leaves(free_axes(subject)[axis], "outputs")) for axis in axes]
     return [
         name
-        for name, output in named_leaves(subject.raw_outputs, "outputs")
-        if any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
+        for name, output in list(named_leaves(subject.raw_outputs, "outputs"))[:1]
+        if np.ndim(output) > max(map(len, shapes))
+        and any(tuple(np.shape(output))[: len(shape)] == shape for shape in shapes)
         and all(np.shape(grown[name]) != np.shape(output) for grown in longer)
     ]
 

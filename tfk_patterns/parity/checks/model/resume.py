@@ -123,12 +123,30 @@ def _check_inference(subject, model, loaded):
         del uses["evaluate"]
     _keras.run_in_mode(loaded, "eager")
     for name, use in uses.items():
-        with equal_circumstances():
-            with blamed(f"`{name}` raised", "after one epoch", check="evaluate_predict"):
-                expected = use(model)
-            with blamed(f"`{name}` of the loaded model raised", "after loading", _HINT):
-                found = use(loaded)
-        subject.compare(expected, found, "after loading", name, _HINT, "the saved model")
+        with equal_circumstances(), blamed(f"`{name}` raised", check="evaluate_predict"):
+            expected = use(model)
+        with_loaded = blamed(f"`{name}` of the loaded model raised", "after loading", _HINT)
+        with equal_circumstances(), with_loaded:
+            found = use(loaded)
+        try:
+            subject.compare(expected, found, "after loading", name, _HINT, "the saved model")
+        except Failure:
+            if not _draws(subject, use, model, loaded, expected):
+                raise
+            subject.tally.left_out[f"{name} after loading"] = "it draws, or changes what it uses"
+
+
+def _draws(subject, use, model, loaded, expected) -> bool:
+    """Whether the saved model gives something else in another call; both models take one."""
+    with equal_circumstances():
+        again = use(model)
+    with equal_circumstances():
+        use(loaded)
+    try:
+        subject.compare(expected, again, "again", "results")
+    except Failure:
+        return True
+    return False
 
 
 def _copy_random_state(subject, model, loaded):

@@ -33,7 +33,6 @@ class Step:
         losses: Results of the loss objects that were called, one number each.
         computed: What `compute_loss` returned.
         targets: What gradients were taken of, where that is one number.
-        differentiated: Names of the variables that gradients were found for.
         added: The sum of `model.losses` when the first gradient was taken.
         updates: Name of the variable and gradient of each update by an optimizer.
         clipped: What went into TensorFlow's clipping functions, and what came out.
@@ -44,7 +43,6 @@ class Step:
     losses: list[float] = dataclasses.field(default_factory=list)
     computed: list[float] = dataclasses.field(default_factory=list)
     targets: list[float] = dataclasses.field(default_factory=list)
-    differentiated: set[str] = dataclasses.field(default_factory=set)
     added: float | None = None
     updates: list[tuple[str, np.ndarray]] = dataclasses.field(default_factory=list)
     clipped: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)

@@ -114,10 +114,6 @@ class Recorder:
         targets = tf.nest.flatten(target)
         if _is_symbolic(targets):
             return
-        sources = tf.nest.flatten(args[0] if args else kwargs["sources"])
-        for source, gradient in zip(sources, tf.nest.flatten(result), strict=True):
-            if gradient is not None and hasattr(source, "assign"):
-                self.step.differentiated.add(self._name_of(source))
         if self.step.added is None and not _is_symbolic(self.model.losses):
             self.step.added = sum(float(tf.reduce_sum(loss)) for loss in self.model.losses)
         numbers = [tf.reshape(t, ()) for t in targets if tf.size(t) == 1]

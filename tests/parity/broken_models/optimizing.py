@@ -62,6 +62,17 @@ class MovesByHand(TwoLayers):
         self.optimizer.apply_gradients(zip(first, self.hidden.trainable_weights, strict=True))
 
 
+class BiasByHand(TwoLayers):
+    """Leaves the hidden bias out of the gradients, and moves it by itself."""
+
+    def move(self, gradients):
+        self.optimizer.build(self.trainable_weights)
+        pairs = zip(gradients, self.trainable_weights, strict=True)
+        rest = [(g, w) for g, w in pairs if w is not self.hidden.bias]
+        self.optimizer.apply_gradients(rest)
+        self.hidden.bias.assign_sub(0.1 * tf.range(1.0, 6.0))
+
+
 class CallsTheUpdate(TwoLayers):
     """Calls `update_step` itself, which does not clip."""
 
@@ -85,5 +96,6 @@ BROKEN = [
     broken(
         "gradient_clipping", MovesByHand, "moved without the optimizer", optimizer=_clipping_sgd
     ),
+    broken("gradient_clipping", BiasByHand, "moved without the optimizer", optimizer=_clipping_sgd),
     broken("gradient_clipping", CallsTheUpdate, "where `clipnorm` is", optimizer=_clipping_sgd),
 ]

@@ -34,7 +34,29 @@ class SumsOverReplicas(TwoLayers):
         super().move(context.all_reduce("SUM", gradients) if context else gradients)
 
 
+class PenaltyOnEachReplica(MeanSquare):
+    """Divides the errors by the samples of the whole batch, and adds the penalty as it is."""
+
+    def mean(self, errors, sample_weight):
+        if sample_weight is not None:
+            errors *= tf.reshape(sample_weight, [-1])
+        return tf.nn.compute_average_loss(errors, global_batch_size=4)
+
+    def added(self):
+        return sum(self.losses)
+
+
+class LogsOneReplica(TwoLayers):
+    """Logs a tensor, which is of the samples that one replica has seen."""
+
+    def logs(self, loss, x, y, outputs, sample_weight):
+        rmse = tf.sqrt(tf.reduce_mean(tf.square(outputs - y)))
+        return {**super().logs(loss, x, y, outputs, sample_weight), "rmse": rmse}
+
+
 BROKEN = [
+    broken("replicas", PenaltyOnEachReplica, "on two replicas where one device gives"),
+    broken("replicas", LogsOneReplica, "history['rmse']"),
     broken("replicas", AveragesOverItsShare, "on two replicas where one device gives"),
     broken("replicas", LogsItsShare, "history['loss']", generations=(3,)),
     broken("replicas", SumsOverReplicas, "on two replicas where one device gives"),

@@ -9,6 +9,7 @@ import numpy as np
 from tfk_patterns import _keras
 from tfk_patterns.parity.arrays import logs_by_name, values_by_name
 from tfk_patterns.parity.model_fitting import take_a_step
+from tfk_patterns.parity.model_steps import scale_of_loss
 
 _ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
@@ -32,20 +33,25 @@ class StepHalves:
         """Takes the steps, on fresh models."""
         half = subject.case.batch_size // 2
         rows = (slice(0, 2 * half), slice(0, half), slice(half, 2 * half))
-        (whole, changes), *halves = [_step(subject, part) for part in rows]
+        (whole, own, changes), *halves = [_step(subject, part) for part in rows]
         digits = _ROUNDING[subject.compute_dtype]
         return cls(
-            losses_add_up=_adds_up(whole, [targets for targets, _ in halves], digits),
+            losses_add_up=_adds_up(whole, [targets for targets, _, _ in halves], digits)
+            or _adds_up(own, [targets for _, targets, _ in halves], digits),
             others=frozenset(
                 name
                 for name, change in changes.items()
-                if not _adds_up(change, [numbers.get(name) for _, numbers in halves], digits)
+                if not _adds_up(change, [numbers.get(name) for _, _, numbers in halves], digits)
             ),
         )
 
 
-def _step(subject, rows: slice) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """What a step on some samples differentiates, and its logs and the changes of variables."""
+def _step(subject, rows: slice) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """What a step on some samples gives.
+
+    Returns what it differentiates; that less the losses of layers, which may come once for a batch
+    of any size; its logs and the changes of variables.
+    """
 
     def run(recorder):
         before = values_by_name(_keras.state_variables(recorder.model))
@@ -56,7 +62,9 @@ def _step(subject, rows: slice) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
     with _standing_still(subject):
         numbers, steps = subject.recorded(run)
-    return np.array([target for step in steps for target in step.targets]), numbers
+    targets = np.array([target for step in steps for target in step.targets])
+    added = sum(step.added or 0.0 for step in steps) * scale_of_loss(subject)
+    return targets, targets - added, numbers
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting
+from tfk_patterns.parity.arrays import without_number
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.checks.model.optimizing import clipping_of
 from tfk_patterns.parity.comparison import Difference, named_leaves
@@ -114,7 +115,9 @@ def _hint(name: str) -> str:
 
 
 def _depends_on_whole_batch(subject, name: str) -> bool:
-    """Whether something is rightly another on replicas: a log or state that no halves add up to.
+    """Whether something is rightly another on replicas: a metric or state of the whole batch.
+
+    A log that is in no metric is that of one replica, which nobody wants.
 
     Raises:
         Skip: So is the loss, and thus all that training changes.
@@ -126,7 +129,8 @@ def _depends_on_whole_batch(subject, name: str) -> bool:
             "one device either, as where samples are compared with one another or steps are "
             "masked: each replica sees its own share of the batch"
         )
-    others = {f"history[{log!r}]" for log in halves.others - {"loss"}}
+    in_metrics = {without_number(metric.name) for metric in subject.reference.model.metrics}
+    others = {f"history[{log!r}]" for log in halves.others & in_metrics - {"loss"}}
     others |= {f"variables[{variable!r}]" for variable in halves.others}
     if name not in others:
         return False

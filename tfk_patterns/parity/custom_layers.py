@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.parity.arrays import without_number
 from tfk_patterns.parity.calls.watching import watched_calls
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.errors import in_one_line
@@ -26,23 +27,38 @@ def layer_cases(subject: ModelSubject) -> list[LayerCase]:
     model = subject.model()
     layers = _keras.sublayers(model)
     custom = {place: layer for place, layer in enumerate(layers) if _is_custom(layer, model)}
-    calls = _first_calls(subject, model, list(custom.values()))
+    calls, names = _first_calls(subject, model, list(custom.values())), _names(layers)
     cases = []
     for place, layer in custom.items():
         if id(layer) in calls:
             make = functools.partial(_layer_at, subject, place)
-            expected = subject.case.expected_of(layer)
+            expected = subject.case.expected_of(names[place], type(layer).__name__)
             arguments = {**calls[id(layer)], "expected_failures": expected}
-            cases.append(LayerCase(make, **arguments, name=layer.name))
+            cases.append(LayerCase(make, **arguments, name=names[place]))
     return cases
 
 
 def expected_of_no_layer(subject: ModelSubject) -> list[str]:
     """The names before the checks in `expected_failures` that no layer of the model has."""
     layers = _keras.sublayers(subject.reference.model)
-    known = {name for layer in layers for name in (layer.name, type(layer).__name__)}
+    known = {*_names(layers), *(type(layer).__name__ for layer in layers)}
     expected = [name.rpartition(OF_LAYER)[0] for name in subject.case.expected_failures]
     return [name for name in expected if name and name not in known]
+
+
+def _names(layers) -> list[str]:
+    """The names of layers; without the numbers that Keras gives, which depend on the process."""
+    found: list[str] = []
+    for layer in layers:
+        base = without_number(layer.name)
+        is_automatic = base.replace("_", "") == type(layer).__name__.lower().replace("_", "")
+        name = base = base if is_automatic else layer.name
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{base} ({number})"
+        found.append(name)
+    return found
 
 
 def _is_custom(layer, model) -> bool:

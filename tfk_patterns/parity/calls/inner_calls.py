@@ -3,7 +3,11 @@
 import dataclasses
 from typing import Any
 
+from tensorflow import keras
+
+from tfk_patterns import _keras
 from tfk_patterns.parity.calls.watching import watched_calls
+from tfk_patterns.parity.objects.captured import is_of_a_library
 from tfk_patterns.parity.observation import masks_of
 from tfk_patterns.parity.subject import Subject
 
@@ -28,6 +32,16 @@ class InnerCall:
     def has_mask(self) -> bool:
         """Whether a mask reached it."""
         return self.kwargs.get("mask") is not None or any(mask is not None for mask in self.masks)
+
+    @property
+    def is_of_keras(self) -> bool:
+        """Whether it ran code of Keras alone, in the layers in it too."""
+        return all(map(_is_of_keras, _keras.sublayers(self.layer)))
+
+
+def _is_of_keras(layer) -> bool:
+    own = _keras.is_keras_own(type(layer)) and not isinstance(layer, keras.layers.Lambda)
+    return own and is_of_a_library(getattr(layer, "activation", None))
 
 
 def inner_calls(subject: Subject, layer, training: bool) -> list[InnerCall]:

@@ -30,7 +30,7 @@ def lets_padding_in(subject: Subject, layer, call: InnerCall, training: bool) ->
     Its valid outputs or its state, as those of Keras 2's BatchNormalization in training.
     """
     masks = [call.kwargs.get("mask") if m is None else m for m in call.masks]
-    is_judged = call.has_mask and _keras.is_keras_own(type(call.layer)) and len(masks) == 1
+    is_judged = call.has_mask and call.is_of_keras and len(masks) == 1
     if not is_judged or masks[0] is None or not padding.says_it_masks(call.layer):
         return False
     inputs = call.args[0]

@@ -23,7 +23,7 @@ def wrong_for_unknown(subject: Subject, layer, axes: Iterable[Axis], training: b
 
 def _is_wrong(call: InnerCall, axes: tuple[Axis, ...], training: bool) -> bool:
     inputs = call.args[0] if len(call.args) == 1 else None
-    if not isinstance(inputs, tf.Tensor) or not _keras.is_keras_own(type(call.layer)):
+    if not isinstance(inputs, tf.Tensor) or not call.is_of_keras:
         return False
     unknown = {axis.number for axis in axes if axis.is_in(inputs)}
     shape = [None if number in unknown else size for number, size in enumerate(inputs.shape)]

@@ -43,11 +43,50 @@ class SmallestSoFar(keras.layers.Layer):
         return inputs, tf.zeros_like(inputs) + smallest
 
 
-@pytest.mark.parametrize("layer", [CausalLogits, SmallestSoFar], ids=lambda layer: layer.__name__)
+class LargeTable(keras.layers.Layer):
+    """Adds a table of more numbers than TensorFlow writes into a graph as a constant."""
+
+    def build(self, input_shape):
+        self.table = np.triu(np.full((12, 12), -np.inf, "float32"), 1)
+        self.built = True
+
+    def call(self, inputs):
+        rows = tf.tile(inputs, [1, 3, 1])[:, :12]
+        return tf.matmul(rows, rows, transpose_b=True) + tf.cast(self.table, inputs.dtype)
+
+
+class LogarithmOfMask(keras.layers.Layer):
+    def call(self, inputs):
+        logits = tf.matmul(inputs, inputs, transpose_b=True)
+        return logits + tf.math.log(tf.linalg.band_part(tf.ones_like(logits), -1, 0))
+
+
+MEANT = [CausalLogits, SmallestSoFar, LargeTable, LogarithmOfMask]
+
+
+@pytest.mark.parametrize("layer", MEANT, ids=lambda layer: layer.__name__)
 def test_infinities_by_intent_are_not_blamed(layer):
     (result,) = check_layer(LayerCase(layer, STEPS), checks=["finite_values"]).results
     assert result.verdict == "passed"
     assert "infinities" in result.reason
+
+
+class MaskedSoftmaxAndLogarithm(keras.layers.Layer):
+    """An infinity that is meant, and ends in a softmax, beside one that is not."""
+
+    def call(self, inputs):
+        scores = tf.matmul(inputs, inputs, transpose_b=True)
+        possible = tf.linalg.band_part(tf.ones_like(scores), -1, 0) > 0
+        weights = tf.nn.softmax(tf.where(possible, scores, tf.cast(IMPOSSIBLE, scores.dtype)))
+        return tf.matmul(weights, inputs), tf.math.log(inputs)
+
+
+def test_one_infinity_excuses_no_other():
+    inputs = np.abs(STEPS)
+    inputs[1, 2, 1] = 0.0
+    case = LayerCase(MaskedSoftmaxAndLogarithm, inputs)
+    report = check_layer(case, checks=["finite_values"], on_fail="report")
+    assert "outputs[1] is -inf at [1, 2, 1]" in report.failures[0].message
 
 
 class Shares(keras.layers.Layer):

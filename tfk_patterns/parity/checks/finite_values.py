@@ -30,8 +30,8 @@ def finite_values(subject):
     """Finite inputs give no NaN, and no infinity where the result would fit the dtype.
 
     The case's own values, zeros, equal values, large values: outputs, losses, variables;
-    gradients, too, but for large ones. The case's own give no infinity at all, unless it is a
-    constant of the layer, as in logits of what is impossible.
+    gradients, too, but for large ones. The case's own give no infinity at all, unless it is there
+    whatever the inputs are, as in logits of what is impossible.
     """
     made = variants.as_made(subject)
     variant = variants.with_data(made, masking.nowhere_fully(subject.data))
@@ -74,7 +74,7 @@ def _judge(subject, found: dict[str, Any], training: bool, kind: str, values, hi
             wide = leaf.astype("float64")
             wrong = np.isnan(wide)
             if kind == _OWN:
-                wrong |= _infinite_by_mistake(subject, training, wide)
+                wrong |= _infinite_by_mistake(subject, training, part, name, wide)
             elif part != "gradients" and (is_large or np.isinf(wide).any()):
                 wrong = _wrong_by_float64(subject, training, values, part, name, leaf)
             if wrong.any():
@@ -87,14 +87,18 @@ def _judge(subject, found: dict[str, Any], training: bool, kind: str, values, hi
                 )
 
 
-def _infinite_by_mistake(subject, training, wide) -> np.ndarray:
+def _infinite_by_mistake(subject, training, part, name, wide) -> np.ndarray:
     """Where there is infinity that is not meant."""
     infinite = np.isinf(wide)
-    reason = infinities.why_meant(subject, training) if infinite.any() else ""
-    if not reason:
+    if not infinite.any():
         return infinite
-    subject.tally.left_out[f"infinities of {_OWN}, training={training}"] = reason
-    return np.zeros(wide.shape, bool)
+    variant = variants.as_made(subject)
+    variant = variants.with_data(variant, masking.nowhere_fully(subject.data))
+    meant = infinities.meant(variant, training, part, name, infinite)
+    if meant.any():
+        place = f"infinities of {name}, training={training}"
+        subject.tally.left_out[place] = "they are there whatever the inputs, and so by intent"
+    return infinite & ~meant
 
 
 def _wrong_by_float64(subject, training, values, part, name, leaf) -> np.ndarray:

@@ -1,47 +1,52 @@
 """Infinities that a layer gives by intent, as in logits of what is impossible."""
 
+from typing import Any
+
 import numpy as np
-import tensorflow as tf
 
-from tfk_patterns import _keras
-from tfk_patterns.parity import observation
-from tfk_patterns.parity.modes import nodes_of
-from tfk_patterns.parity.outcome import Failure
-from tfk_patterns.parity.subject import Subject
+from tfk_patterns.parity.data import batch_size, taken
+from tfk_patterns.parity.numbers import variants
 
 
-def why_meant(subject: Subject, training: bool) -> str:
-    """Why infinities may be meant, or an empty string."""
-    return subject.shared(("infinities", training), lambda: _why_meant(subject, training))
+def meant(
+    variant: variants.Variant, training: bool, part: str, name: str, infinite: np.ndarray
+) -> np.ndarray:
+    """Where a result is infinite at other inputs too: it is no number that went wrong.
+
+    Args:
+        variant: The layer and its data.
+        training: The `training` argument of its call.
+        part: What of `Variant.differentiated` the result is in.
+        name: Its name in there.
+        infinite: Where it is infinite at the case's own inputs.
+    """
+    key = ("at other inputs", training)
+    found, is_seen = infinite.copy(), False
+    for results in variant.subject.shared(key, lambda: _at_other_inputs(variant, training)):
+        other = variants.float_leaves(results[part], part).get(name)
+        if other is not None and other.shape == infinite.shape:
+            found &= np.isinf(other.astype("float64"))
+            is_seen = True
+    return found if is_seen else np.zeros_like(infinite)
 
 
-def _why_meant(subject, training) -> str:
-    if any(map(_holds_infinity, subject.reference.state)):
-        return "a variable starts at infinity, and infinities may be its"
-    try:
-        subject.observe("graph", training)
-    except Failure:  # `eager_only` says so
-        return ""
-    if any(node.op == "Const" and _is_infinite(node) for node in _nodes(subject, training)):
-        return "infinity is a constant in it, and infinities are so by intent"
-    return ""
+def _at_other_inputs(variant, training: bool) -> list[dict[str, Any]]:
+    """What it gives at other floats or, where no input is one, for the samples in another order."""
+    if variant.inputs:
+        draws = {name: _drawn(value) for name, value in variant.inputs.items()}
+        positive = {name: np.abs(value) for name, value in draws.items()}
+        tries = [(variant, draws), (variant, positive)]
+    else:
+        places = list(reversed(range(batch_size(variant.data) or 0)))
+        tries = [(variants.with_data(variant, taken(variant.data, places)), {})] if places else []
+    found = []
+    for other, values in tries:
+        try:
+            found.append(other.differentiated(training, values))
+        except Exception:  # it takes no such inputs, which says nothing of its infinities
+            continue
+    return found
 
 
-def _nodes(subject, training) -> list:
-    layer, fixed_kwargs = subject.layer(), subject.case.fixed_kwargs
-
-    def call(data):
-        outputs = observation.call_layer(layer, data, fixed_kwargs, training)
-        return outputs, list(layer.losses)
-
-    traced = tf.function(call, autograph=_keras.AUTOGRAPH)
-    return nodes_of(traced.get_concrete_function(subject.data).graph)
-
-
-def _is_infinite(node) -> bool:
-    return _holds_infinity(tf.make_ndarray(node.attr["value"].tensor))
-
-
-def _holds_infinity(array: np.ndarray) -> bool:
-    is_float = tf.as_dtype(array.dtype).is_floating
-    return is_float and bool(np.isinf(array.astype("float64")).any())
+def _drawn(value: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=value.shape).astype(value.dtype)

@@ -96,11 +96,36 @@ class AddsUpReplicas(RaisesWhereReplicasWrite):
     aggregation = "sum"
 
 
+class AddsUpLoads(keras.layers.Layer):
+    """Adds up a moving mean over the replicas, on which its outputs depend."""
+
+    def build(self, input_shape):
+        self.load = self.add_weight(
+            name="load",
+            shape=(3,),
+            initializer="zeros",
+            trainable=False,
+            aggregation=AddsUpMeans.aggregation,
+        )
+        self.built = True
+
+    def call(self, inputs, training=None):
+        load = tf.cast(tf.convert_to_tensor(self.load), inputs.dtype)
+        if training and self.trainable:
+            mean = tf.math.divide_no_nan(
+                tf.reduce_sum(inputs, axis=[0, 1]), tf.cast(tf.size(inputs[..., 0]), inputs.dtype)
+            )
+            load = 0.9 * load + 0.1 * tf.stop_gradient(mean)
+            self.load.assign(tf.cast(load, self.load.dtype))
+        return inputs - load
+
+
 _CHECK = "replicas"
 
 BROKEN = [
     broken(_CHECK, DividesByGlobalBatch, "logs['loss'] is"),
     broken(_CHECK, ScalesGradient, "weights['scales_gradient/scale'] is"),
+    broken(_CHECK, AddsUpLoads, "load'] is"),
     broken(_CHECK, AddsUpMeans, "variables['adds_up_means/mean'] is"),
     broken(_CHECK, SamplesOfFirstReplica, "is 2 where one device gives 4"),
     broken(

@@ -108,7 +108,7 @@ def _compare_state(subject, halves: Halves, expected, found, where: str, known) 
         if name not in known:
             subject.tally.left_out[name] = _NOT_FINITE
             continue
-        if name not in halves.state_of_halves or not halves.outputs_add_up:
+        if name not in halves.state_of_halves:
             subject.tally.left_out[name] = _OWN
             continue
         value = found.state[name]

@@ -1,15 +1,9 @@
 """Training a model with `fit`."""
 
-import dataclasses
-
-import numpy as np
-import tensorflow as tf
-
 from tfk_patterns import _keras
-from tfk_patterns.parity import modes
+from tfk_patterns.parity import modes, rounding
 from tfk_patterns.parity.calls.step_training import require_training
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.outcome import Failure, Skip
 
 _HINT = (
@@ -17,7 +11,6 @@ _HINT = (
     "`if`, list or random number is frozen. Count in a variable (`self.add_weight(..., "
     "trainable=False)`, `optimizer.iterations`), and branch with tf.cond."
 )
-_AMPLIFIED = 50.0  # of what a change of one part in a million makes of the result
 _TRIES = 3  # TensorFlow itself reads a variable too late in a few runs of 100 (docs/findings.md)
 
 
@@ -84,11 +77,17 @@ def _compare(subject, expected, mode):
         subject.tally.left_out[f"fit, {mode}, first run"] = reason
     if failure is None:
         return
-    if not _explained_by_rounding(subject, expected, again):
+    nudged = subject.shared(
+        "nudged", lambda: subject.fit_again("eager", rounding.nudged(subject.model()))
+    )
+    if not rounding.explains(expected, again, nudged):
         raise failure
-    reason = "a change of one part in a million gives about as different a result"
-    subject.tally.left_out[f"fit, {mode}, to the last digits"] = reason
+    subject.tally.left_out[f"fit, {mode}, to the last digits"] = rounding.REASON
     subject.tally.compared += 1
+
+
+def _nudged(subject):
+    return subject.fit_again("eager", rounding.nudged(subject.model()))
 
 
 def _first_failure(subject, expected, actual, mode):
@@ -105,38 +104,3 @@ def _first_failure(subject, expected, actual, mode):
         except Failure as failure:
             return failure
     return None
-
-
-def _explained_by_rounding(subject, expected, actual) -> bool:
-    """Whether weights that differ by one part in a million give about as different a result.
-
-    Adam turns a gradient that is zero but for rounding, as that of a bias before batch
-    normalisation, into full steps: such a model is no more the same in two runs.
-    """
-    nudged = subject.shared("nudged", lambda: subject.fit_again("eager", _nudged(subject.model())))
-    wanted, found, moved = (_leaves(one) for one in (expected, actual, nudged))
-    return wanted.keys() == found.keys() == moved.keys() and all(
-        _within(wanted[name], found[name], moved[name]) for name in wanted
-    )
-
-
-def _within(wanted, found, moved) -> bool:
-    if wanted.shape != found.shape or wanted.dtype.kind != "f":
-        return np.array_equal(wanted, found)
-    noise = np.max(np.abs(moved - wanted), initial=0.0)
-    allowed = _AMPLIFIED * noise + 1e-4 * np.max(np.abs(wanted), initial=0.0) + 1e-6
-    return bool(np.all(np.abs(found - wanted) <= allowed))
-
-
-def _leaves(observed) -> dict[str, np.ndarray]:
-    fields = dataclasses.asdict(observed)
-    return dict(named_leaves(fields, "fit"))
-
-
-def _nudged(model):
-    noise = np.random.default_rng(0)
-    for weight in model.trainable_weights:
-        value = np.asarray(tf.convert_to_tensor(weight))
-        change = 1e-6 * noise.normal(size=value.shape) * np.max(np.abs(value), initial=1e-3)
-        weight.assign((value + change).astype(value.dtype))
-    return model

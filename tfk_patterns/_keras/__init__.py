@@ -39,6 +39,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
     sublayers,
 )
 
+ADDS_UP_ROWS: bool = _twin.ADDS_UP_ROWS
 AUTOGRAPH: bool = _twin.AUTOGRAPH
 add_exact_weight = _twin.add_exact_weight
 believes_shapes_of = _twin.believes_shapes_of
@@ -62,6 +63,7 @@ variable_name = _twin.variable_name
 without_global_seed = _twin.without_global_seed
 
 __all__ = [
+    "ADDS_UP_ROWS",
     "AUTOGRAPH",
     "GENERATION",
     "add_exact_weight",

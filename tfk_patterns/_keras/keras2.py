@@ -23,6 +23,9 @@ _AGGREGATION = {
 AUTOGRAPH = True
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
 
+ADDS_UP_ROWS = True
+"""Whether optimizers add up the rows of a gradient that stand for one row of a variable."""
+
 
 def add_exact_weight(
     layer, *, name: str, dtype, shape=(), initializer="zeros", trainable=False, aggregation="none"

@@ -15,6 +15,9 @@ from tfk_patterns._keras.common import defines, state_variables
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
 
+ADDS_UP_ROWS = False
+"""Whether optimizers add up the rows of a gradient that stand for one row of a variable."""
+
 
 def add_exact_weight(
     layer, *, name: str, dtype, shape=(), initializer="zeros", trainable=False, aggregation="none"

@@ -35,6 +35,7 @@ class Step:
         targets: What gradients were taken of, where that is one number.
         added: The sum of `model.losses` when the first gradient was taken.
         updates: Name of the variable and gradient of each update by an optimizer.
+        by_rows: Shapes of the variables whose gradients are rows, as those of an `Embedding`.
         clipped: What went into TensorFlow's clipping functions, and what came out.
     """
 
@@ -45,4 +46,5 @@ class Step:
     targets: list[float] = dataclasses.field(default_factory=list)
     added: float | None = None
     updates: list[tuple[str, np.ndarray]] = dataclasses.field(default_factory=list)
+    by_rows: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     clipped: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)

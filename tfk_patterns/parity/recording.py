@@ -137,6 +137,8 @@ class Recorder:
 
     def _update(self, optimizer, result, gradient, variable, *args, **kwargs):
         self.step.updates.append((self._name_of(variable), _array(gradient)))
+        if isinstance(gradient, tf.IndexedSlices):
+            self.step.by_rows.add(tuple(variable.shape))
 
     def _name_of(self, variable) -> str:
         """The name by which the model knows what an optimizer is given: a bare tf.Variable."""

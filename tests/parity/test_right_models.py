@@ -128,6 +128,17 @@ def test_weights_of_mixed_samples_are_skipped():
     assert "as Mixup does" in result.reason
 
 
+def test_a_loss_of_zero_weighs_nothing():
+    def fulfilled():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.layers[0].kernel.assign([[90.0], [0.0], [0.0], [0.0]])
+        return model
+
+    signs = case(fulfilled, np.sign(X[:, :1]), x=np.sign(X), loss="hinge")
+    (result,) = check_model(signs, checks=["sample_weight"]).results
+    assert result.verdict == "skipped"
+
+
 @pytest.mark.slow
 @each
 def test_no_check_blames_it(case, checks):

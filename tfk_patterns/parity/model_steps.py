@@ -93,17 +93,19 @@ def tally(subject: ModelSubject, wanted: np.ndarray, found: np.ndarray) -> None:
     subject.tally.add(Difference(None, error, error / scale if scale else 0.0))
 
 
-def mixes_samples(subject: ModelSubject) -> bool:
-    """Whether a random step calls the model on inputs that other samples have a part in."""
+def why_mixed(subject: ModelSubject) -> str:
+    """Why a random step may train on samples that others have a part in, or an empty string."""
+    if not subject.random_ops:
+        return ""
     batch, half = subject.reference.batch["x"], subject.case.batch_size // 2
     moved = tf.nest.map_structure(lambda x: changed_from(x, half), batch)
     (_, (step, *_)), (_, (other, *_)) = (taken(subject, x=x) for x in (batch, moved))
     if not step.calls:
-        return bool(subject.random_ops)
+        return "the step is random, and calls parts of the model on what cannot be seen"
     pairs = zip(step.calls, other.calls, strict=True)
     inputs = [pair for calls in pairs for pair in zip(*(c.inputs for c in calls), strict=True)]
     mixed = any(np.ndim(a) and not np.array_equal(a[:half], b[:half]) for a, b in inputs)
-    return mixed and bool(subject.random_ops)
+    return "the step mixes samples at random, as Mixup does" if mixed else ""
 
 
 def changed_from(targets: Any, first: int) -> np.ndarray:

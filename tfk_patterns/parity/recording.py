@@ -136,6 +136,8 @@ class Recorder:
         return watched
 
     def _update(self, optimizer, result, gradient, variable, *args, **kwargs):
+        if _is_symbolic(gradient):
+            return
         self.step.updates.append((self._name_of(variable), _array(gradient)))
         if isinstance(gradient, tf.IndexedSlices):
             self.step.by_rows.add(tuple(variable.shape))

@@ -7,7 +7,7 @@ from tensorflow import keras
 from tfk_patterns import _keras
 from tfk_patterns.parity.arrays import logs_by_name
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.model_steps import LOG_TOLERANCE, mixes_samples, steps_of_epochs, tally
+from tfk_patterns.parity.model_steps import LOG_TOLERANCE, steps_of_epochs, tally, why_mixed
 from tfk_patterns.parity.models import AttachMask
 from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.recorded_step import Step
@@ -50,8 +50,8 @@ def compiled_metrics(subject):
             closest = min(values, key=lambda value: np.max(np.abs(value - found)))
             tolerance = LOG_TOLERANCE[subject.compute_dtype]
             if not np.allclose(found, closest, rtol=tolerance, atol=tolerance, equal_nan=True):
-                if mixes_samples(subject):
-                    raise Skip("the step mixes samples at random, and perhaps their targets too")
+                if why_mixed(subject):
+                    raise Skip(why_mixed(subject))
                 worst = int(np.argmax(np.abs(closest - found)))
                 raise Failure(
                     f"history[{name!r}] is {found.flat[worst]:.7g} in epoch {epoch + 1} where the "

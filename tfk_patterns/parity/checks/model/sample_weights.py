@@ -11,9 +11,9 @@ from tfk_patterns.parity.model_steps import (
     changed_from,
     close,
     equal,
-    mixes_samples,
     one_step,
     scale_of_loss,
+    why_mixed,
 )
 from tfk_patterns.parity.outcome import Failure, Skip
 
@@ -48,21 +48,21 @@ def sample_weight(subject):
     changed = one_step(subject, y=other, sample_weight=weights)
     *plain, _ = plain  # a step may also differentiate by its inputs what it does not weigh
     *changed, _ = changed
-    mixes = False
+    mixed = ""
     if close(subject, plain, changed):
         subject.compare(plain, changed, "one step", "weights")
-    elif mixes_samples(subject) and _has_no_part(subject, other, 0 * weights):
-        mixes = True
     else:
-        raise Failure(
-            f"targets of samples {half} to {len(weights) - 1} change a training step, though their "
-            "sample weight is 0",
-            "one step, eager",
-            _WEIGHT_HINT,
-        )
+        mixed = why_mixed(subject)
+        if not mixed or not _has_no_part(subject, other, 0 * weights):
+            raise Failure(
+                f"targets of samples {half} to {len(weights) - 1} change a training step, though "
+                "their sample weight is 0",
+                "one step, eager",
+                _WEIGHT_HINT,
+            )
     _check_they_weigh(subject, len(weights))
-    if mixes:
-        raise Skip("the step mixes samples at random, and their weights, as Mixup does")
+    if mixed:
+        raise Skip(mixed)
 
 
 def _has_no_part(subject, targets, weights) -> bool:
@@ -80,6 +80,8 @@ def _check_they_weigh(subject, samples):
     )
     # The loss of every second sample may be 0, as that of a hinge is.
     if close(subject, once, other) and close(subject, once, turned):
+        if len(once[-1]) and not np.any(once[-1]):
+            raise Skip("the loss of the batch is 0, with any weights")
         raise Failure(
             "sample weights of 1 and 3 give the same step as weights of 1",
             "one step, eager",

@@ -30,8 +30,8 @@ def finite_values(subject):
     """Finite inputs give no NaN, and no infinity where the result would fit the dtype.
 
     The case's own values, zeros, equal values, large values: outputs, losses, variables;
-    gradients, too, but for large ones. The case's own give no infinity at all, unless it is there
-    whatever the inputs are, as in logits of what is impossible.
+    gradients, too, but for large ones. The case's own give no infinity at all, unless it stays
+    when the inputs move, as in logits of what is impossible.
     """
     made = variants.as_made(subject)
     variant = variants.with_data(made, masking.nowhere_fully(subject.data))
@@ -97,7 +97,7 @@ def _infinite_by_mistake(subject, training, part, name, wide) -> np.ndarray:
     meant = infinities.meant(variant, training, part, name, infinite)
     if meant.any():
         place = f"infinities of {name}, training={training}"
-        subject.tally.left_out[place] = "they are there whatever the inputs, and so by intent"
+        subject.tally.left_out[place] = "they stay when the inputs move, and so are by intent"
     return infinite & ~meant
 
 

@@ -2,11 +2,18 @@
 
 import contextlib
 import functools
+import importlib.metadata
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 from tensorflow.python.eager import context as eager_context
+
+
+def installed_package() -> tuple[str, str]:
+    """Name and version of the package that `tf.keras` comes from: keras or tf_keras."""
+    package = keras.Model.__module__.partition(".")[0]
+    return package, importlib.metadata.version(package)
 
 
 def register(cls: type) -> type:

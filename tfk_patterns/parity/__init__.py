@@ -2,7 +2,8 @@
 
 from tfk_patterns.parity.case import LayerCase
 from tfk_patterns.parity.model_case import ModelCase
-from tfk_patterns.parity.report import ParityError, Report, Result
+from tfk_patterns.parity.report import ParityError, Report
+from tfk_patterns.parity.result import Result
 from tfk_patterns.parity.runner import check_layer, check_model, list_checks, parametrize_checks
 
 __all__ = [

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from tfk_patterns import _keras
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.report import ParityError, Report, Result
+from tfk_patterns.parity.report import ParityError, Report
+from tfk_patterns.parity.result import Result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Verdicts(Mapping):
         errors = {"max_abs_error": tally.max_abs_error, "max_rel_error": tally.max_rel_error}
         expected = self._subject.case.expected_failures.get(check.name)
         if expected is not None:
-            return Result(check.name, "xpass", f"was expected to fail: {expected}", **errors)
+            return Result(check.name, "xpass", expected, **errors)
         return Result(check.name, "passed", _left_out(tally), **errors)
 
     def _failed(self, check: Check, failure: Failure, wrong: list[str]) -> Result:
@@ -139,7 +140,7 @@ class Verdicts(Mapping):
         return Result(check.name, "failed", failure=failure, link=check.link)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class SelectedCheck:
     """One check among those that were selected, as a test calls it.
 
@@ -147,11 +148,22 @@ class SelectedCheck:
         name: Name of the check.
         selected: All checks that are run on the case.
         subject_of: Makes the subject of a case.
+        result: What the last call found.
     """
 
     name: str
     selected: tuple[Check, ...] = dataclasses.field(repr=False)
     subject_of: Callable[[Any], Any] = dataclasses.field(repr=False)
+    result: Result | None = dataclasses.field(default=None, init=False, repr=False)
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it is one of the `"fast"` checks."""
+        return any(check.fast for check in self.selected if check.name == self.name)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Leaves out checks that are not run, so that nothing is said to follow from them."""
+        self.selected = tuple(check for check in self.selected if check.name in names)
 
     def __call__(self, case: Any) -> None:
         """Runs the check on a case.
@@ -163,6 +175,7 @@ class SelectedCheck:
         __tracebackhide__ = True  # pytest then shows the report, not this
         with _keras.without_global_seed():
             result = _recent_verdicts(case, self.selected, self.subject_of)[self.name]
+        self.result = result
         if result.verdict == "skipped":
             raise Skip(result.reason)
         if result.verdict == "xfail":

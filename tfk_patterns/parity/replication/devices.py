@@ -1,10 +1,23 @@
 """Two replicas on one machine."""
 
+import contextlib
 import functools
 
 import tensorflow as tf
 
 from tfk_patterns.parity.outcome import Skip
+
+
+def make_two_devices() -> None:
+    """Gives TensorFlow two CPU devices, unless it has started or was told how many it has."""
+    cpus = tf.config.list_physical_devices("CPU")
+    if not cpus or tf.config.get_logical_device_configuration(cpus[0]):
+        return
+    # It refuses once it has started; `two_replicas` then says what to do.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(
+            cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        )
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from tfk_patterns.parity.check import Verdicts, define_check
 from tfk_patterns.parity.checks import LAYER_CHECKS
 from tfk_patterns.parity.custom_layers import expected_of_no_layer, layer_cases
 from tfk_patterns.parity.outcome import Failure, Skip
-from tfk_patterns.parity.report import Result
+from tfk_patterns.parity.result import Result
 from tfk_patterns.parity.subject import Subject
 
 
@@ -75,9 +75,5 @@ def _not_passed(subject) -> list[Result] | None:
     return [
         result
         for result in found
-        if result.verdict != "xpass" or (result.check, _expected(result)) not in known
+        if result.verdict != "xpass" or (result.check, result.reason) not in known
     ]
-
-
-def _expected(result: Result) -> str:
-    return result.reason.removeprefix("was expected to fail: ")

@@ -1,0 +1,1 @@
+"""What `python -m tfk_patterns` can do, one command a file."""

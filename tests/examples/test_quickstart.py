@@ -1,21 +1,13 @@
 """The main example, as a user runs it."""
 
-import importlib.util
-import pathlib
 import shutil
 
 import pytest
 import tensorflow as tf
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+from tests.loading import load
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
-
-
-def _module(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +17,7 @@ def output(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figures(output):
-    quickstart = _module(EXAMPLES / "quickstart.py")
+    quickstart = load("examples/quickstart.py")
     quickstart.OUTPUT = output
     yield quickstart.main()
     rewrites = {"arithmetic_optimization": True, "constant_folding": True}

@@ -10,7 +10,8 @@ from tfk_patterns.parity.outcome import Failure, Skip
 
 _HINT = (
     "A mean or softmax over no steps divides zero by zero, and a maximum over none is -inf: use "
-    "tf.math.divide_no_nan, tf.maximum(count, 1), or a large negative number in the place of -inf."
+    "tf.math.divide_no_nan, tf.maximum(count, 1), or a large negative number in the place of -inf. "
+    "`tfk_patterns.layers.MaskedPooling1D` gives zeros there."
 )
 _KINDS = {"one sample is fully masked": slice(0, 1), "all samples are fully masked": slice(None)}
 

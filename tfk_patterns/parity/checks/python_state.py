@@ -1,12 +1,14 @@
 """State that the layer keeps in Python."""
 
+import re
+
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.outcome import Failure
 
 _HINT = (
     "Python code in `call` runs when the graph is traced, and not in each of its steps: keep what "
-    "changes from call to call in a weight, as in `self.calls = self.add_weight(name='calls', "
-    "shape=(), trainable=False)` and `self.calls.assign_add(1.0)`."
+    "changes from call to call in a weight, as in `self.{name} = self.add_weight(name='{name}', "
+    "shape=(), trainable=False)` and `self.{name}.assign_add(1.0)`."
 )
 _COUNTED = ("one eager call", "two eager calls", "three eager calls")
 _COUNTED_IN_GRAPH = ("one call", "two calls", "three calls")
@@ -38,13 +40,14 @@ def python_state(subject):
 
 def _compare(path, in_eager, in_graph, training):
     """Fails for the last call after which they differ, or for none."""
+    own = re.fullmatch(r"self\.(\w+)", path)
     for number in reversed(range(len(in_eager))):
         if in_eager[number] != in_graph[number]:
             raise Failure(
                 f"`{path}` is {_shown(in_eager[number])} after {_COUNTED[number]} and "
                 f"{_shown(in_graph[number])} after {_COUNTED_IN_GRAPH[number]} of the graph",
                 where=f"training={training}",
-                hint=_HINT,
+                hint=_HINT.format(name=own.group(1) if own else "calls"),
             )
 
 

@@ -8,20 +8,21 @@ from tfk_patterns.parity.masks.padded_calls import called, effects, only, ready,
 from tfk_patterns.parity.shapes.resizing import Axis
 from tfk_patterns.parity.subject import Subject
 
+_POOLING = " Over the valid steps alone, `tfk_patterns.layers.MaskedPooling1D` pools."
 CONTENT = (
     "Padding enters a sum, mean, maximum, softmax, convolution or batch statistic: multiply by the "
     "mask (`tf.where` where values may be large), add a large negative number to scores, divide by "
     "the number of valid steps; and give the mask to the layers inside. A penalty or metric takes "
-    "valid steps only, as `metric.update_state(values, sample_weight=mask)` does."
+    "valid steps only, as `metric.update_state(values, sample_weight=mask)` does." + _POOLING
 )
 IGNORED = (
     "The layer does not say that it takes a mask: let `call` take `mask`, use it, and set "
     "`supports_masking = True` after `super().__init__()`. A layer that is never fed padding needs "
-    "no mask in its case."
+    "no mask in its case." + _POOLING
 )
 LENGTH = (
     "The number of steps, padding included, enters the result: divide by the number of valid "
-    "steps, `tf.reduce_sum(mask)`, and take the last valid step, not the last one."
+    "steps, `tf.reduce_sum(mask)`, and take the last valid step, not the last one." + _POOLING
 )
 
 

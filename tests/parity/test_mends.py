@@ -1,0 +1,40 @@
+"""A hint names what this library has for the fault it is about, once it has it."""
+
+import importlib
+
+import pytest
+
+import tfk_patterns
+
+# What mends a fault, and the hints that must name it: `module:NAME` in `tfk_patterns.parity`.
+MENDS = {
+    "layers.MaskedPooling1D": (
+        "masks.padding_effects:CONTENT",
+        "masks.padding_effects:IGNORED",
+        "masks.padding_effects:LENGTH",
+        "checks.fully_masked:_HINT",
+    ),
+    "layers.DynamicLayer": ("subject:_TRACEABLE",),
+    "layers.autograph_call": ("subject:_TRACEABLE",),
+    "layers.MetricTracking": ("checks.metrics:_HINT", "checks.metric_names:_HINT"),
+    "models.TrainStepModel": ("checks.model.logged_loss:_LOSS_HINT",),
+}
+
+
+def _there(path):
+    thing = tfk_patterns
+    for part in path.split("."):
+        thing = getattr(thing, part, None)
+    return thing is not None
+
+
+@pytest.mark.parametrize(
+    ("mend", "hint"), [(mend, hint) for mend, hints in MENDS.items() for hint in hints]
+)
+def test_a_hint_names_its_mend(mend, hint):
+    module, name = hint.split(":")
+    text = getattr(importlib.import_module(f"tfk_patterns.parity.{module}"), name)
+    if not _there(mend):
+        assert mend not in text
+        pytest.skip(f"there is no tfk_patterns.{mend} yet")
+    assert f"`tfk_patterns.{mend}`" in text

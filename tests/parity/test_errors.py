@@ -1,6 +1,7 @@
 """Errors of a user's code, told in a line."""
 
 import pytest
+import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity.errors import in_one_line, users_line
@@ -31,3 +32,25 @@ def test_the_line_that_is_named_is_not_the_librarys():
     with pytest.raises(AttributeError) as caught:
         _keras.call_exported(None, [])
     assert users_line(caught.value).startswith("test_errors.py:")
+
+
+@pytest.mark.parametrize("jit_compile", [None, True])
+def test_where_in_the_graph_an_operation_failed_is_left_out(jit_compile):
+    @tf.function(jit_compile=jit_compile)
+    def added(x, size):
+        return x + tf.range(size)
+
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        added(tf.range(3), tf.constant(2))
+    told = in_one_line(caught.value)
+    assert told.startswith("InvalidArgumentError: Incompatible shapes: ")
+    assert "node" not in told
+    assert "[Op:" not in told
+
+
+def test_an_eager_operation_is_not_named_by_its_kernel():
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        tf.split(tf.range(3), 2)
+    told = in_one_line(caught.value)
+    assert told.startswith("InvalidArgumentError: Number of ways to split should evenly divide")
+    assert told.endswith("num_split 2")

@@ -119,6 +119,16 @@ class LeakyInside(keras.layers.Layer):
         return self.norm(inputs)
 
 
+class Reversed(keras.layers.Layer):
+    """Its mask is reversed with it: padding comes first."""
+
+    def call(self, inputs):
+        return tf.reverse(inputs, axis=[1])
+
+    def compute_mask(self, inputs, mask=None):
+        return None if mask is None else mask[:, ::-1]
+
+
 class PenaltyOfValidSteps(keras.layers.Layer):
     """A penalty and a metric of valid steps, beside one that Keras takes of all outputs."""
 
@@ -143,7 +153,7 @@ def verdicts(layer, **arguments):
 
 @pytest.mark.parametrize(
     "layer",
-    [MaskedSoftmax, UsedUp, EndsMasks, MaskHandedOn, OwnWeights, AttentionPool],
+    [MaskedSoftmax, UsedUp, EndsMasks, MaskHandedOn, OwnWeights, AttentionPool, Reversed],
     ids=lambda layer: layer.__name__,
 )
 def test_right_layers_are_not_blamed(layer):

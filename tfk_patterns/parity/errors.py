@@ -22,6 +22,9 @@ _LIBRARIES = tuple(
     )
 )
 
+# Not all names in angle brackets: what is typed into an interpreter has such a name, too.
+_GENERATED = ("<frozen ", "<string>", "<__", "<decorator-gen", "<attrs generated")
+
 
 def in_one_line(error: BaseException, width: int = 300) -> str:
     """Type and text of an error, cut in the middle to what a report has room for.
@@ -46,7 +49,21 @@ def _own_words(error: BaseException) -> str:
         found = [re.match(pattern, text, re.DOTALL) for pattern in around]
         longer = [match.group(1).strip() for match in found if match]
         text = longer[0] if longer else text
-    return re.split(r"\n\s*(?:Call arguments|Arguments) received by", text)[0]
+    text = re.split(r"\n\s*(?:Call arguments|Arguments) received by", text)[0]
+    return _without_nodes(text)
+
+
+def _without_nodes(text: str) -> str:
+    """What TensorFlow says of an operation, without where that was in the graph."""
+    for where in (
+        r"Graph execution error:\s*Detected at node [^\n]*\n(?:\s*File [^\n]*\n|\s*\n)*",
+        r"\{\{function_node [^}]*\}\}",
+        r"\[\[\{\{node [^}]*\}\}\]\]",
+        r"\btf2xla conversion failed while converting .*",
+        r"\[Op:[^\]]+\](?: name:.*)?$",
+    ):
+        text = re.sub(where, "", text, flags=re.DOTALL).strip()
+    return text
 
 
 def users_line(error: BaseException) -> str:
@@ -60,14 +77,14 @@ def users_line(error: BaseException) -> str:
     frames += [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     for filename, line in reversed(frames):
         if line and not _is_library(filename):
-            return _written(filename, line)
+            return written(filename, line)
     return ""
 
 
 def line_of_frame(frame) -> str:
     """The line that a frame executes, as from `users_line`; empty where it is a library's."""
     filename, line = frame.f_code.co_filename, frame.f_lineno
-    return "" if _is_library(filename) else _written(filename, line)
+    return "" if _is_library(filename) else written(filename, line)
 
 
 def is_said(error: BaseException | None) -> bool:
@@ -121,11 +138,12 @@ def failure_of(
     return failure
 
 
-def _written(filename: str, line: int) -> str:
+def written(filename: str, line: int) -> str:
+    """A line of a file, as `layers.py:12: x = x.numpy()`."""
     return f"{Path(filename).name}:{line}: {linecache.getline(filename, line).strip()}"
 
 
 def _is_library(filename: str) -> bool:
-    if filename.startswith("<") or "__autograph_generated_file" in filename:
+    if filename.startswith(_GENERATED) or "__autograph_generated_file" in filename:
         return True
     return str(Path(filename).resolve()).startswith(_LIBRARIES)

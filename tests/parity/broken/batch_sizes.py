@@ -83,8 +83,8 @@ class ContrastsInBatch(keras.layers.Layer):
 
 
 BROKEN = [
-    broken("batch_sizes", SqueezedMean, "has shape (3,) for 1 samples, and (4, 3) for 4"),
-    broken("batch_sizes", MixedHalves, "1 samples cannot be called"),
+    broken("batch_sizes", SqueezedMean, "has shape (3,) for 1 sample, and (4, 3) for 4"),
+    broken("batch_sizes", MixedHalves, "1 sample cannot be called"),
     broken("batch_sizes", FirstSampleAsReference, "0 samples cannot be called"),
     broken("batch_sizes", BatchStandardised, "is not finite for one sample"),
     broken("batch_sizes", StatePerSample, "samples cannot be called"),

@@ -52,7 +52,7 @@ def batch_sizes(subject):
         expected = _tensors(subject.raw_call(layer, training=training))
         usual = _finite(layer, expected)
         for size in sorted({0, 1, full + 1} - {full}):
-            where = f"{size} samples, training={training}"
+            where = f"{_samples(size)}, training={training}"
             found = _called(subject, layer, size, training, where, usual)
             if found is None:
                 layer = subject.layer()  # an RNN cell keeps its mask where a call breaks off
@@ -76,9 +76,13 @@ def _called(subject, layer, size, training, where, usual):
             reason = _CONVOLUTION
         if reason is None:
             hint = f"{_HINT} {_LOSS}" if "losses[0]" in usual and size < 2 else _HINT
-            raise failure_of(error, f"{size} samples cannot be called", where, hint) from error
+            raise failure_of(error, f"{_samples(size)} cannot be called", where, hint) from error
         subject.tally.left_out[where] = reason
         return None
+
+
+def _samples(size):
+    return "1 sample" if size == 1 else f"{size} samples"
 
 
 def _tensors(outputs):
@@ -110,7 +114,7 @@ def _convolves(subject, training):
 
 
 def _require_shapes(subject, layer, training, expected, found, size):
-    where = f"{size} samples, training={training}"
+    where = f"{_samples(size)}, training={training}"
     if expected.keys() != found.keys():
         raise Failure(f"gives {', '.join(found)} instead of {', '.join(expected)}", where, _HINT)
     full = batch_size(subject.data)
@@ -127,7 +131,7 @@ def _require_shapes(subject, layer, training, expected, found, size):
             subject.tally.left_out[where] = _CONVOLUTION
         elif not fits:
             raise Failure(
-                f"{name} has shape {shape} for {size} samples, and {usual} for {full}",
+                f"{name} has shape {shape} for {_samples(size)}, and {usual} for {full}",
                 f"{where}: {name}",
                 _HINT,
             )

@@ -24,7 +24,10 @@ _GROWS = (
     "A sum over the samples makes the penalty stronger in a larger batch: divide it by the number "
     "of samples, or use tf.reduce_mean."
 )
-_SHRINKS = "Something is divided by the number of samples that does not grow with it."
+_SHRINKS = (
+    "What is divided by the number of samples does not grow with it, as a mean does not: divide a "
+    "sum over the samples, or take tf.reduce_mean alone."
+)
 
 
 @define_check(

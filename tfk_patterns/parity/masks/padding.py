@@ -85,7 +85,7 @@ def valid_outputs(data: Data, outputs: Any) -> dict[str, np.ndarray]:
     """For each output by name, where it is valid: an array of booleans of its rank.
 
     Not where its own mask or that of an input in the same steps says otherwise, nor for samples of
-    which nothing is valid.
+    which nothing is valid. Its own says alone where it has moved an input's, as in a reversal.
     """
     masks = [np.asarray(mask) for mask in input_masks(data) if mask is not None]
     some = np.all([mask.reshape(len(mask), -1).any(axis=1) for mask in masks], axis=0)
@@ -94,12 +94,19 @@ def valid_outputs(data: Data, outputs: Any) -> dict[str, np.ndarray]:
     for (name, output), own in zip(named, masks_of(outputs), strict=True):
         shape = tuple(output.shape)
         valid = np.ones(shape, bool)
-        for mask in (some, *masks, own):
+        for mask in (some, *(mask for mask in masks if not _is_moved(mask, own)), own):
             if mask is not None and tuple(mask.shape) == shape[: mask.ndim]:
                 mask = np.asarray(mask).astype(bool)
                 valid &= mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
         found[name] = valid
     return found
+
+
+def _is_moved(mask: np.ndarray, own: Any) -> bool:
+    """Whether the mask of an output has as many valid steps in each sample as one of an input."""
+    if own is None or tuple(own.shape) != mask.shape or mask.ndim < 2:
+        return False
+    return np.array_equal(np.asarray(own).astype(bool).sum(axis=1), mask.astype(bool).sum(axis=1))
 
 
 def _with_rubbish(leaf, mask, magnitude):

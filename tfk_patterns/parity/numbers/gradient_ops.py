@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import observation
+from tfk_patterns.parity.errors import written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _place(op) -> str:
     for frame in reversed(op.traceback):
         if not any(part in frame.filename for part in _PASSED_THROUGH):
             own = not str(Path(frame.filename).resolve()).startswith(_site_packages())
-            return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}" if own else ""
+            return written(frame.filename, frame.lineno) if own else ""
     return ""
 
 

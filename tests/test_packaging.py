@@ -38,13 +38,16 @@ def wheel(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("packaging")
-def test_the_wheel_holds_the_package_and_its_type_marker_alone(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
+def test_the_wheel_holds_the_package_its_type_marker_and_the_plugin_alone(wheel):
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
+    metadata = wheel.name.rsplit("-", 3)[0] + ".dist-info"
     assert "tfk_patterns/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {
-        "tfk_patterns",
-        wheel.name.rsplit("-", 3)[0] + ".dist-info",
-    }
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"tfk_patterns", "pytest_tfk_patterns.py", metadata}
+    assert "tfk_patterns = pytest_tfk_patterns" in archive.read(
+        f"{metadata}/entry_points.txt"
+    ).decode("utf-8")
 
 
 @pytest.mark.slow

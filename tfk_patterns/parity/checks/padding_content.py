@@ -21,6 +21,24 @@ def padding_content(subject):
     """Large numbers in masked positions move nothing else.
 
     No valid output, no gradient of one, no loss, no metric and no state.
+
+    Bug: a plain mean over the steps counts the padding, so what a sequence gives depends on the
+    longest one in its batch; layers that take no `mask` do so silently
+    (https://github.com/tensorflow/tensorflow/issues/33260).
+
+    Broken::
+
+        class MeanOverSteps(keras.layers.Layer):
+            def call(self, inputs):
+                return tf.reduce_mean(inputs, axis=1)
+
+        case = LayerCase(MeanOverSteps, steps, mask=mask)
+
+    Mended::
+
+        from tfk_patterns.layers import MaskedPooling1D
+
+        case = LayerCase(lambda: MaskedPooling1D("mean"), steps, mask=mask)
     """
     padding.skip_if_not_masked(subject)
     layer, compared = subject.layer(), False

@@ -24,6 +24,35 @@ def python_state(subject):
 
     An attribute of it, of a layer or object in it, of its class, a global variable. Tensors are
     `leaked_tensors`' matter.
+
+    Bug: a counter in Python is counted when `call` is traced, once or twice in a training of any
+    length, and what it should warm up or anneal stays where it was then: nothing is said
+    (https://www.tensorflow.org/guide/function#executing_python_side_effects).
+
+    Broken::
+
+        class Annealed(keras.layers.Layer):
+            calls = 0
+
+            def call(self, inputs):
+                self.calls += 1
+                return inputs / self.calls
+
+        case = LayerCase(Annealed, steps)
+
+    Mended::
+
+        class Annealed(keras.layers.Layer):
+            def build(self, input_shape):
+                self.calls = self.add_weight(name="calls", shape=(), trainable=False)
+                self.built = True
+
+            def call(self, inputs, training=None):
+                if training and self.trainable:
+                    self.calls.assign_add(1.0)
+                return inputs / tf.maximum(tf.cast(self.calls, inputs.dtype), 1.0)
+
+        case = LayerCase(Annealed, steps)
     """
     for training in (False, True):
         eager = subject.observe("eager", training).python

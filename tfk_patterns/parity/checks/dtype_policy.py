@@ -35,6 +35,31 @@ def dtype_policy(subject):
 
     Under each as the global policy in force when `make` is called, and as the `dtype` in the
     layer's config. What fixes its own dtype keeps it.
+
+    Bug: A constant or cast that names tf.float32 works until somebody trains in mixed precision,
+    where the layer gets float16: TensorFlow then refuses to add the two. A layer that casts all to
+    float32 runs, but loses the speed, or the digits of float64, silently
+    (https://github.com/leondgarse/keras_cv_attention_models/issues/122).
+
+    Broken::
+
+        class AddPosition(keras.layers.Layer):
+            def call(self, inputs):
+                position = tf.cast(tf.range(tf.shape(inputs)[1]), tf.float32)
+                return inputs + tf.sin(position)[:, tf.newaxis]
+
+
+        case = LayerCase(AddPosition, steps)
+
+    Mended::
+
+        class AddPosition(keras.layers.Layer):
+            def call(self, inputs):
+                position = tf.cast(tf.range(tf.shape(inputs)[1]), inputs.dtype)
+                return inputs + tf.sin(position)[:, tf.newaxis]
+
+
+        case = LayerCase(AddPosition, steps)
     """
     made = variants.as_made(subject)
     tensors = [*tensors_of(subject.data), *_keras.state_variables(made.layer)]

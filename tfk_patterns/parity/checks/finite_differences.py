@@ -25,6 +25,41 @@ def finite_differences(subject):
     """The gradients by all float inputs and weights are those that differences show.
 
     Directional derivatives of the weighted outputs and the losses, in float64 where it can be.
+
+    Bug: A function under tf.custom_gradient that forgets the upstream gradient, or has the wrong
+    formula, still trains, to something worse. A test by the gradient of a plain sum does not see
+    it: there the upstream gradient is 1 (https://github.com/tensorflow/tensorflow/pull/49488, where
+    a reviewer caught it in an example).
+
+    Broken::
+
+        @tf.custom_gradient
+        def swish(x):
+            gate = tf.sigmoid(x)
+            return x * gate, lambda upstream: gate * (1.0 + x * (1.0 - gate))
+
+
+        class Swish(keras.layers.Layer):
+            def call(self, inputs):
+                return swish(inputs)
+
+
+        case = LayerCase(Swish, steps)
+
+    Mended::
+
+        @tf.custom_gradient
+        def swish(x):
+            gate = tf.sigmoid(x)
+            return x * gate, lambda upstream: upstream * gate * (1.0 + x * (1.0 - gate))
+
+
+        class Swish(keras.layers.Layer):
+            def call(self, inputs):
+                return swish(inputs)
+
+
+        case = LayerCase(Swish, steps)
     """
     variant = _exact_variant(subject)
     if not variant.values:

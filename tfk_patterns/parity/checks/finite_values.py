@@ -29,9 +29,31 @@ _LARGE_HINT = (
 def finite_values(subject):
     """Finite inputs give no NaN, and no infinity where the result would fit the dtype.
 
-    The case's own values, zeros, equal values, large values: outputs, losses, variables;
-    gradients, too, but for large ones. The case's own give no infinity at all, unless it stays
-    when the inputs move, as in logits of what is impossible.
+    The case's own values, zeros, equal values, large values: outputs, losses, variables; gradients,
+    too, but for large ones. The case's own give no infinity at all, unless it stays when the inputs
+    move, as in logits of what is impossible.
+
+    Bug: A vector of zeros, as padding or a dead ReLU makes one, is divided by its norm, 0, and the
+    gradient of the norm is NaN there. One such sample in one batch turns every weight into NaN,
+    mostly long after training began (https://github.com/tensorflow/tensorflow/issues/12071).
+
+    Broken::
+
+        class UnitVectors(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs / tf.norm(inputs, axis=-1, keepdims=True)
+
+
+        case = LayerCase(UnitVectors, steps)
+
+    Mended::
+
+        class UnitVectors(keras.layers.Layer):
+            def call(self, inputs):
+                return tf.math.l2_normalize(inputs, axis=-1, epsilon=1e-4)
+
+
+        case = LayerCase(UnitVectors, steps)
     """
     made = variants.as_made(subject)
     variant = variants.with_data(made, masking.nowhere_fully(subject.data))

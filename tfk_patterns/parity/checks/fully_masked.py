@@ -22,7 +22,47 @@ _KINDS = {"one sample is fully masked": slice(0, 1), "all samples are fully mask
     fast=True,
 )
 def fully_masked(subject):
-    """Outputs, losses, variables and gradients are finite where a sample is masked whole."""
+    """Outputs, losses, variables and gradients are finite where a sample is masked whole.
+
+    Such a sample is an empty sentence, or fills up the last batch.
+
+    Bug: A mean over the valid steps divides by their number, which is 0 in a sample that is all
+    padding: its output is NaN, and so are the loss of the whole batch and every weight after the
+    step. Keras' own GlobalAveragePooling1D does it
+    (https://github.com/keras-team/keras/issues/18152).
+
+    Broken::
+
+        class MeanOfValid(keras.layers.Layer):
+            def call(self, inputs, mask=None):
+                if mask is None:
+                    return tf.reduce_mean(inputs, axis=1)
+                weights = tf.cast(mask, inputs.dtype)[..., tf.newaxis]
+                return tf.reduce_sum(weights * inputs, axis=1) / tf.reduce_sum(weights, axis=1)
+
+
+        case = LayerCase(MeanOfValid, steps, mask=mask)
+
+    Mended::
+
+        class MeanOfValid(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.supports_masking = True
+
+            def call(self, inputs, mask=None):
+                if mask is None:
+                    return tf.reduce_mean(inputs, axis=1)
+                weights = tf.cast(mask, inputs.dtype)[..., tf.newaxis]
+                total = tf.reduce_sum(weights * inputs, axis=1)
+                return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=1))
+
+            def compute_mask(self, inputs, mask=None):
+                return None  # there are no steps any more
+
+
+        case = LayerCase(MeanOfValid, steps, mask=mask)
+    """
     if subject.case.mask is None:
         raise Skip("the case has no mask")
     made = variants.as_made(subject)

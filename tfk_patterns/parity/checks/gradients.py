@@ -21,6 +21,43 @@ def gradients(subject):
     """The gradients by every input and trainable weight are those of eager mode.
 
     Each element of the outputs enters with a weight of its own, the layer's losses with 1.
+
+    Bug: A number in Python that shapes the gradient alone, as the strength of a reversed gradient
+    does, stays in the graph what it was when `call` was traced. The outputs are right, so neither
+    predictions nor the loss tell of it: the model only trains otherwise than in eager mode
+    (https://github.com/keras-team/keras/issues/13454).
+
+    Broken::
+
+        class ReversedGradient(keras.layers.Layer):
+            strength = 0.0
+
+            def call(self, inputs, training=None):
+                if training:
+                    self.strength = min(1.0, self.strength + 0.1)
+                kept = tf.stop_gradient((1.0 + self.strength) * inputs)
+                return kept - self.strength * inputs
+
+
+        case = LayerCase(ReversedGradient, steps)
+
+    Mended::
+
+        class ReversedGradient(keras.layers.Layer):
+            def build(self, input_shape):
+                self.strength = self.add_weight(
+                    name="strength", shape=(), initializer="zeros", trainable=False
+                )
+                self.built = True
+
+            def call(self, inputs, training=None):
+                if training and self.trainable:
+                    self.strength.assign_add(0.1)
+                strength = tf.minimum(1.0, tf.cast(self.strength, inputs.dtype))
+                return tf.stop_gradient((1.0 + strength) * inputs) - strength * inputs
+
+
+        case = LayerCase(ReversedGradient, steps)
     """
     for where, expected, actual in calls(subject):
         largest = _largest(expected)

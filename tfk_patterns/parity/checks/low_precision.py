@@ -36,6 +36,30 @@ def low_precision(subject):
 
     Near: on the case's own values. As finite: in float16 on larger ones and on zeros too. Both get
     the inputs and weights as half precision holds them.
+
+    Bug: An epsilon of 1e-9 is 0 in float16, -1e9 is minus infinity, and a square of 300 overflows:
+    a model that trains well in float32 gives NaN as soon as mixed precision is turned on, at first
+    only for some samples (https://github.com/keras-team/keras/issues/22586).
+
+    Broken::
+
+        class Proportions(keras.layers.Layer):
+            def call(self, inputs):
+                total = tf.reduce_sum(tf.abs(inputs), axis=-1, keepdims=True)
+                return inputs / (total + 1e-9)  # 0 / 0 in float16
+
+
+        case = LayerCase(Proportions, steps)
+
+    Mended::
+
+        class Proportions(keras.layers.Layer):
+            def call(self, inputs):
+                total = tf.reduce_sum(tf.abs(inputs), axis=-1, keepdims=True)
+                return inputs / (total + 1e-4)
+
+
+        case = LayerCase(Proportions, steps)
     """
     made = variants.as_made(subject)
     if subject.compute_dtype != "float32":

@@ -26,7 +26,41 @@ _ZERO_HINT = (
     fast=True,
 )
 def weights_learn(subject):
-    """Every trainable weight gets a gradient in training, in every mode, and not always zero."""
+    """Every trainable weight gets a gradient in training, in every mode, and not always zero.
+
+    The modes are eager, graph and XLA.
+
+    Bug: No gradient comes back from a comparison, from argmax or rounding, nor to a weight that
+    `call` forgets: it keeps its first value however long the model trains. Keras warns in the log
+    at most, and of a gradient that is always zero it says nothing
+    (https://github.com/keras-team/keras/issues/12521).
+
+    Broken::
+
+        class LearnedThreshold(keras.layers.Layer):
+            def build(self, input_shape):
+                self.threshold = self.add_weight(name="threshold", shape=(), initializer="zeros")
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * tf.cast(inputs > self.threshold, inputs.dtype)
+
+
+        case = LayerCase(LearnedThreshold, steps)
+
+    Mended::
+
+        class LearnedThreshold(keras.layers.Layer):
+            def build(self, input_shape):
+                self.threshold = self.add_weight(name="threshold", shape=(), initializer="zeros")
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * tf.sigmoid(10.0 * (inputs - self.threshold))  # a soft comparison
+
+
+        case = LayerCase(LearnedThreshold, steps)
+    """
     flows = {mode: _flows(subject, mode) for mode in MODES if _runs(subject, mode)}
     for name in flows["eager"]:
         has, lacks = ([m for m in flows if flows[m][name] is flow] for flow in (True, False))

@@ -32,6 +32,43 @@ def frozen_state(subject):
     """With `trainable=False`, set before or after `build`, nothing in the layer is learned.
 
     No weight is trainable, and no float state moves in training; `trainable=True` undoes that.
+
+    Bug: `trainable=False` stops the optimizer, and not what a layer assigns itself: a frozen
+    backbone whose running statistics follow the new data gives other features after fine-tuning
+    than before. The weights that one looks at have not moved
+    (https://github.com/keras-team/keras/issues/7085).
+
+    Broken::
+
+        class Centred(keras.layers.Layer):
+            def build(self, input_shape):
+                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.built = True
+
+            def call(self, inputs, training=None):
+                if training:
+                    self.mean.assign(0.9 * self.mean + 0.1 * tf.reduce_mean(inputs, axis=(0, 1)))
+                return inputs - self.mean
+
+
+        case = LayerCase(Centred, steps)
+
+    Mended::
+
+        class Centred(keras.layers.Layer):
+            def build(self, input_shape):
+                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.built = True
+
+            def call(self, inputs, training=None):
+                mean = tf.cast(self.mean, inputs.dtype)
+                if training and self.trainable:
+                    moved = 0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=(0, 1))
+                    self.mean.assign(tf.cast(moved, self.variable_dtype))
+                return inputs - mean
+
+
+        case = LayerCase(Centred, steps)
     """
     layer = subject.layer()
     if not _keras.state_variables(layer):

@@ -22,7 +22,44 @@ _HINT = (
     fast=True,
 )
 def inference_state(subject):
-    """Calls in inference write no variable, in eager mode and in the graph; metrics' left out."""
+    """Calls in inference write no variable, in eager mode and in the graph; metrics' left out.
+
+    Bug: State that moves in every call moves in `evaluate` and `predict` too: predictions depend on
+    what was predicted before, validation data leak into the model, and a server's model drifts from
+    the file it was loaded from. Nothing is said
+    (https://github.com/thisisiron/spectral_normalization-tf2/issues/1).
+
+    Broken::
+
+        class Centred(keras.layers.Layer):
+            def build(self, input_shape):
+                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.built = True
+
+            def call(self, inputs):
+                self.mean.assign(0.9 * self.mean + 0.1 * tf.reduce_mean(inputs, axis=(0, 1)))
+                return inputs - self.mean
+
+
+        case = LayerCase(Centred, steps)
+
+    Mended::
+
+        class Centred(keras.layers.Layer):
+            def build(self, input_shape):
+                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.built = True
+
+            def call(self, inputs, training=None):
+                mean = tf.cast(self.mean, inputs.dtype)
+                if training and self.trainable:
+                    moved = 0.9 * mean + 0.1 * tf.reduce_mean(inputs, axis=(0, 1))
+                    self.mean.assign(tf.cast(moved, self.variable_dtype))
+                return inputs - mean
+
+
+        case = LayerCase(Centred, steps)
+    """
     layer = subject.layer()
     before = values_by_name(_keras.state_variables(layer))
     if not before:

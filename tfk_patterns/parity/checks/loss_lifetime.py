@@ -49,6 +49,42 @@ def loss_lifetime(subject):
     """A call's losses are its own, in number and value, and none is lost in a model that holds it.
 
     In a functional model, in one within another, in a subclassed model, and after a reload.
+
+    Bug: A loss that is added in `build`, or in the first call only, is cleared by the next call:
+    the model trains without the penalty. The loss in the log is only a bit smaller than it should
+    be (https://github.com/yaringal/ConcreteDropout/issues/13).
+
+    Broken::
+
+        class Scaled(keras.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+                self.add_loss(0.1 * tf.square(tf.convert_to_tensor(self.scale)))
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale
+
+
+        case = LayerCase(Scaled, steps)
+
+    Mended::
+
+        class Scaled(keras.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight(
+                    name="scale",
+                    shape=(),
+                    initializer="ones",
+                    regularizer=keras.regularizers.L2(0.1),
+                )
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale
+
+
+        case = LayerCase(Scaled, steps)
     """
     layer = subject.reference.fresh()
     with recording_added_losses() as added:

@@ -36,7 +36,33 @@ _SHRINKS = (
     fast=True,
 )
 def loss_scale(subject):
-    """Each loss is a scalar, and does not grow or shrink with the size of the batch."""
+    """Each loss is a scalar, and does not grow or shrink with the size of the batch.
+
+    Bug: A sum over the samples makes the penalty twice as strong in a batch of twice the size: a
+    rate tuned at batch size 32 is another one at 256, while the main loss, a mean, stays the same.
+    Nothing is said; the guide of Keras itself had such a sum
+    (https://github.com/keras-team/keras-io/pull/1144).
+
+    Broken::
+
+        class Penalized(keras.layers.Layer):
+            def call(self, inputs):
+                self.add_loss(0.01 * tf.reduce_sum(tf.square(inputs)))
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+
+    Mended::
+
+        class Penalized(keras.layers.Layer):
+            def call(self, inputs):
+                self.add_loss(0.01 * tf.reduce_mean(tf.square(inputs)))
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+    """
     found = False
     for training in (False, True):
         losses = [call["losses"] for call in subject.observe("eager", training).calls]

@@ -30,6 +30,44 @@ def metric_history(subject):
 
     `evaluate` too. What is recomputed is a new metric of the same config, from what the layer has
     given to `update_state`.
+
+    Bug: What is not in `layer.metrics` is neither logged nor reset at the start of an epoch: it is
+    missing in the history, and, read by hand, is a mean over all epochs, validation included. Keras
+    3 itself once left out the metrics of inner layers
+    (https://github.com/keras-team/keras/pull/19522).
+
+    Broken::
+
+        class Monitor:
+            def __init__(self, name):
+                self.activity = keras.metrics.Mean(name=f"{name}_activity")
+
+
+        class Monitored(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.monitor = Monitor(self.name)  # Keras does not look into it
+
+            def call(self, inputs):
+                self.monitor.activity.update_state(tf.abs(inputs))
+                return inputs
+
+
+        case = LayerCase(Monitored, steps)
+
+    Mended::
+
+        class Monitored(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.activity = keras.metrics.Mean(name=f"{self.name}_activity")
+
+            def call(self, inputs):
+                self.activity.update_state(tf.abs(inputs))
+                return inputs
+
+
+        case = LayerCase(Monitored, steps)
     """
     if not _keras.metrics_of(subject.reference.layer) and not _hidden(subject.reference.layer):
         raise Skip("the layer has no metrics")

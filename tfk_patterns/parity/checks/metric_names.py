@@ -18,7 +18,40 @@ _HINT = (
     fast=True,
 )
 def metric_names(subject):
-    """No two metrics have one name: neither in the layer, nor in two such layers in one model."""
+    """No two metrics have one name: neither in the layer, nor in two such layers in one model.
+
+    Bug: Keras logs metrics by name, and where two layers of a model use one name, the last one's
+    value is in the history, in the progress bar and in what EarlyStopping watches. The other is
+    lost without a word (https://github.com/tensorflow/tensorflow/issues/32144).
+
+    Broken::
+
+        class Monitored(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.activity = keras.metrics.Mean(name="activity")
+
+            def call(self, inputs):
+                self.activity.update_state(tf.abs(inputs))
+                return inputs
+
+
+        case = LayerCase(Monitored, steps)
+
+    Mended::
+
+        class Monitored(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.activity = keras.metrics.Mean(name=f"{self.name}_activity")
+
+            def call(self, inputs):
+                self.activity.update_state(tf.abs(inputs))
+                return inputs
+
+
+        case = LayerCase(Monitored, steps)
+    """
     if not _keras.metrics_of(subject.reference.layer):
         raise Skip("the layer has no metrics")
     layer = subject.layer()

@@ -24,7 +24,34 @@ _HINT = (
     fast=True,
 )
 def random_inference(subject):
-    """Calls in inference on the same data give the same outputs and losses."""
+    """Calls in inference on the same data give the same outputs and losses.
+
+    A layer that draws by intent, as for Monte Carlo dropout, says so in `expected_failures`.
+
+    Bug: Noise or dropout that does not ask for `training` stays on in `predict` and in the exported
+    model: the same input gives another answer each time, and a worse one. Training looks right, and
+    the validation loss is only somewhat high (https://github.com/deepchem/deepchem/issues/291).
+
+    Broken::
+
+        class Noise(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs + tf.random.normal(tf.shape(inputs), stddev=0.1, dtype=inputs.dtype)
+
+
+        case = LayerCase(Noise, steps)
+
+    Mended::
+
+        class Noise(keras.layers.Layer):
+            def call(self, inputs, training=None):
+                if not training:
+                    return inputs
+                return inputs + tf.random.normal(tf.shape(inputs), stddev=0.1, dtype=inputs.dtype)
+
+
+        case = LayerCase(Noise, steps)
+    """
     layer = subject.layer()
     with equal_circumstances():  # once for all calls: NumPy's draws, too, must go on
         calls = [

@@ -38,6 +38,42 @@ def training_argument(subject):
     """`training` left out or None means inference, and inherited from a layer what it says there.
 
     Outputs, losses and state are those of a call that says `training=False` or `training=True`.
+
+    Bug: With `training=True` as its default, a layer drops or augments wherever a model is called
+    as a function: in `model(x)`, in Grad-CAM, in an exported model. `fit` and `predict` name the
+    mode, so all is well there, and no error tells of the rest
+    (https://github.com/keisen/tf-keras-vis/issues/26).
+
+    Broken::
+
+        class Block(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.dropout = keras.layers.Dropout(0.5)
+
+            def call(self, inputs, training=True):
+                return self.dropout(inputs, training=training)
+
+
+        case = LayerCase(Block, steps)
+
+    Mended::
+
+        class Block(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.supports_masking = True
+                self.dropout = keras.layers.Dropout(0.5)
+
+            def build(self, input_shape):
+                self.dropout.build(input_shape)
+                self.built = True
+
+            def call(self, inputs, training=None):
+                return self.dropout(inputs, training=training)
+
+
+        case = LayerCase(Block, steps)
     """
     calls = _Calls(subject)
     with called_in_training_mode(calls.layer) as literally:

@@ -27,7 +27,43 @@ _HINT = (
     link="https://www.tensorflow.org/guide/saved_model",
 )
 def export(subject):
-    """A SavedModel gives the outputs of the model that was exported."""
+    """A SavedModel gives the outputs of the model that was exported.
+
+    Bug: A SavedModel holds what hangs on attributes of the layer. A lookup table that is an
+    attribute of the class, a global variable or in a closure works in `fit` and `predict`; the
+    export, at the end of all work, fails with "untracked resource"
+    (https://github.com/tensorflow/tensorflow/issues/57363).
+
+    Broken::
+
+        class Places(keras.layers.Layer):
+            table = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer([10, 20, 30], [1, 2, 3]), default_value=0
+            )
+
+            def call(self, inputs):
+                return self.table.lookup(inputs)
+
+
+        case = LayerCase(Places, np.int32([[10, 30], [20, 40]]))
+
+    Mended::
+
+        class Places(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.lookup = keras.layers.IntegerLookup(vocabulary=[10, 20, 30])
+
+            def build(self, input_shape):
+                self.lookup.build(input_shape)
+                self.built = True
+
+            def call(self, inputs):
+                return self.lookup(inputs)
+
+
+        case = LayerCase(Places, np.int32([[10, 30], [20, 40]]))
+    """
     reason = why_not_compared(subject, training=False)
     if reason:
         raise Skip(reason)

@@ -37,7 +37,37 @@ _OWN = "depends on the samples together, and each replica sees its own only"
     link="https://www.tensorflow.org/guide/distributed_training#mirroredstrategy",
 )
 def replicas(subject):
-    """A training step on two replicas is that on one device with the same batch."""
+    """A training step on two replicas is that on one device with the same batch.
+
+    Under `tf.distribute.MirroredStrategy`, each replica with half of the batch: logs, weights,
+    state.
+
+    Bug: `fit` averages what `add_loss` gets over the replicas. A layer that divides by the size of
+    the global batch, as loops of one's own must, has half of its penalty on two devices, and all of
+    it on one, where it is tested (https://www.tensorflow.org/tutorials/distribute/custom_training).
+
+    Broken::
+
+        class Penalized(keras.layers.Layer):
+            def call(self, inputs):
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                global_batch = tf.cast(tf.shape(inputs)[0] * replicas, inputs.dtype)
+                self.add_loss(tf.reduce_sum(tf.square(inputs)) / global_batch)
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+
+    Mended::
+
+        class Penalized(keras.layers.Layer):
+            def call(self, inputs):
+                self.add_loss(tf.reduce_mean(tf.reduce_sum(tf.square(inputs), axis=(1, 2))))
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+    """
     strategy = two_replicas()
     of_make, of_layer = (
         object_graph.variables(root, "") for root in (subject.case.make, subject.reference.layer)

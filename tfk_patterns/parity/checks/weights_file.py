@@ -21,7 +21,46 @@ _HINT = (
     link="https://keras.io/api/models/model_saving_apis/weights_saving_and_loading/",
 )
 def weights_file(subject):
-    """Weights from a file go to the same places of a fresh layer, which then does the same."""
+    """Weights from a file go to the same places of a fresh layer, which then does the same.
+
+    Bug: A layer that saves its variables itself must save and load each of them. One that was added
+    later and forgotten there comes back as it was initialized: loading succeeds, and the model
+    predicts something else (https://keras.io/guides/customizing_saving_and_serialization/).
+
+    Broken::
+
+        class Affine(keras.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight(name="scale", shape=input_shape[-1:])
+                self.offset = self.add_weight(name="offset", shape=input_shape[-1:])
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale + self.offset
+
+            def save_own_variables(self, store):
+                store["scale"] = self.scale.numpy()
+
+            def load_own_variables(self, store):
+                self.scale.assign(store["scale"])
+
+
+        case = LayerCase(Affine, steps)
+
+    Mended::
+
+        class Affine(keras.layers.Layer):  # Keras saves what `add_weight` made
+            def build(self, input_shape):
+                self.scale = self.add_weight(name="scale", shape=input_shape[-1:])
+                self.offset = self.add_weight(name="offset", shape=input_shape[-1:])
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale + self.offset
+
+
+        case = LayerCase(Affine, steps)
+    """
     saved = files.to_save(subject)
     if not saved.model.weights:
         subject.skip_if_nothing("the layer has no weights")

@@ -23,7 +23,52 @@ _BATCH_HINT = (
     link="https://keras.io/api/models/model_training_apis/",
 )
 def batch_methods(subject):
-    """`train_on_batch`, `test_on_batch` and `predict_on_batch` do what `fit` and the others do."""
+    """`train_on_batch`, `test_on_batch` and `predict_on_batch` do what `fit` and the others do.
+
+    Bug: `x, y = data` works in `fit` until there are sample weights. On Keras 3
+    `train_on_batch` always hands on three parts, the last one perhaps `None`: a training loop
+    of one's own raises for a model that `fit` trains
+    (https://github.com/Jannoshh/simple-sam/issues/6).
+
+    Broken, on Keras 3::
+
+        labels = (y > 0).astype("int32")
+
+
+        class Smoothed(keras.Sequential):
+            def train_step(self, data):
+                x, y = data
+                return super().train_step((x, 0.9 * tf.cast(y, "float32") + 0.05))
+
+
+        def make():
+            model = Smoothed([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+            model.compile("sgd", "binary_crossentropy")
+            return model
+
+
+        case = ModelCase(make, x, labels)
+
+    Mended::
+
+        labels = (y > 0).astype("int32")
+
+
+        class Smoothed(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                smooth = 0.9 * tf.cast(y, "float32") + 0.05
+                return super().train_step((x, smooth, sample_weight))
+
+
+        def make():
+            model = Smoothed([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+            model.compile("sgd", "binary_crossentropy")
+            return model
+
+
+        case = ModelCase(make, x, labels)
+    """
     case = subject.case
     batches = [
         _as_tensors(subject.reference.rows(slice(start, start + case.batch_size)))

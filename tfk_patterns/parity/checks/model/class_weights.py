@@ -21,7 +21,53 @@ _HINT = (
     link="https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",
 )
 def class_weight(subject):
-    """`fit(class_weight=...)` trains as `fit(sample_weight=...)` with the weight of each class."""
+    """`fit(class_weight=...)` trains as `fit(sample_weight=...)` with the weight of each class.
+
+    Bug: an argument on its way to Keras' own `fit` is lost, and the rare class is learned as
+    badly as without weights; nothing says so. Keras itself once ignored class weights where the
+    data was a `tf.data.Dataset` (https://github.com/tensorflow/tensorflow/issues/33550).
+
+    Broken::
+
+        labels = (y > 0).astype("int32")
+
+
+        class Patient(keras.Sequential):
+            def fit(
+                self, x, y=None, sample_weight=None, class_weight=None, callbacks=None, **kwargs
+            ):
+                stop = keras.callbacks.EarlyStopping("loss", patience=3)
+                callbacks = [*(callbacks or []), stop]
+                return super().fit(x, y, sample_weight=sample_weight, callbacks=callbacks, **kwargs)
+
+
+        def make():
+            model = Patient([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+            model.compile("sgd", "binary_crossentropy")
+            return model
+
+
+        case = ModelCase(make, x, labels)
+
+    Mended::
+
+        labels = (y > 0).astype("int32")
+
+
+        class Patient(keras.Sequential):
+            def fit(self, *args, callbacks=None, **kwargs):
+                stop = keras.callbacks.EarlyStopping("loss", patience=3)
+                return super().fit(*args, callbacks=[*(callbacks or []), stop], **kwargs)
+
+
+        def make():
+            model = Patient([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+            model.compile("sgd", "binary_crossentropy")
+            return model
+
+
+        case = ModelCase(make, x, labels)
+    """
     batch = batch_with_targets(subject)
     classes = _classes(batch["y"])
     if classes is None or len(set(classes)) < 2:

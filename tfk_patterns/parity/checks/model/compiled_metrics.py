@@ -27,7 +27,58 @@ _OWN_METRIC_HINT = (
     follows=("fit",), link="https://keras.io/guides/custom_train_step_in_tensorflow/", fast=True
 )
 def compiled_metrics(subject):
-    """The metrics of `compile(metrics=...)` are in the history, equal to a recomputation."""
+    """The metrics of `compile(metrics=...)` are in the history, equal to a recomputation.
+
+    Bug: where a `train_step` does not update the metrics of `compile`, they are missing from the
+    history, without a warning, whichever one asks for. Keras 3 may raise instead
+    (https://github.com/xuxingya/tf2crf/issues/31).
+
+    Broken::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                return {metric.name: metric.result() for metric in self.metrics}
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse", metrics=["mae"])
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+                return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse", metrics=["mae"])
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     fitted = subject.fitted  # fails where a metric was never updated
     if not _keras.metrics_arguments(subject.reference.model):
         raise Skip("the model is compiled without metrics")

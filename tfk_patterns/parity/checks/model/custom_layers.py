@@ -14,7 +14,44 @@ from tfk_patterns.parity.subject import Subject
     link="https://www.tensorflow.org/guide/keras/making_new_layers_and_models_via_subclassing",
 )
 def custom_layers(subject):
-    """Each layer of a class that is not Keras' own passes the checks of a layer."""
+    """Each layer of a class that is not Keras' own passes the checks of a layer.
+
+    The report names the layer and the check that it fails.
+
+    Bug: a model trains around the fault of a layer and is only a little worse. Here a softmax
+    runs over the samples, not over the features: a prediction changes with the batch it is in
+    (https://github.com/google-research-datasets/answer-equivalence-dataset/issues/1).
+
+    Broken::
+
+        class Gate(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs * tf.nn.softmax(inputs, axis=0)
+
+
+        def make():
+            model = keras.Sequential([keras.Input((4,)), Gate(), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Gate(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs * tf.nn.softmax(inputs, axis=-1)
+
+
+        def make():
+            model = keras.Sequential([keras.Input((4,)), Gate(), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     unknown = expected_of_no_layer(subject)
     if unknown:
         raise Failure(

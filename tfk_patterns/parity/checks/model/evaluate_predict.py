@@ -27,7 +27,43 @@ _NO_TEST_STEP = (
     "#providing-your-own-evaluation-step",
 )
 def evaluate_predict(subject):
-    """`evaluate` and `predict` run in inference, change nothing, repeat, and fit one another."""
+    """`evaluate` and `predict` run in inference, change nothing, repeat, and fit one another.
+
+    Bug: a model that is to draw its dropout at inference is called with `training=True`. Batch
+    normalisation then uses the statistics of the batch, and moves its averages: each prediction
+    silently changes the model (https://github.com/SeldonIO/alibi-detect/issues/232).
+
+    Broken::
+
+        class MonteCarlo(keras.Sequential):
+            def predict_step(self, data):
+                x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+                return self(x, training=True)
+
+
+        def make():
+            layers = keras.layers
+            hidden = [layers.BatchNormalization(), layers.Dropout(0.5)]
+            model = MonteCarlo([keras.Input((4,)), *hidden, layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        def make():
+            inputs = keras.Input((4,))
+            hidden = keras.layers.BatchNormalization()(inputs)
+            hidden = keras.layers.Dropout(0.5)(hidden, training=True)  # at inference too
+            model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     _check_predict(subject)
     _check_evaluate(subject)
     subject.skip_if_nothing("the model defines neither `predict` nor `evaluate`")

@@ -22,6 +22,41 @@ def fit(subject):
     """Two epochs of `fit` are those of `run_eagerly=True`: logs, weights, iterations, state.
 
     And a training step says `training=True` where that makes a difference.
+
+    Bug: Python in `train_step` runs when the graph is traced, once, and a counter stays at 1:
+    the learning rate never warms up, accumulated gradients are never applied. With
+    `run_eagerly=True`, where one would look for the fault, all is well
+    (https://github.com/tensorflow/tensorflow/issues/55478).
+
+    Broken::
+
+        class WarmUp(keras.Sequential):
+            steps_taken = 0
+
+            def train_step(self, data):
+                self.steps_taken += 1
+                self.optimizer.learning_rate.assign(min(0.1, 0.01 * self.steps_taken))
+                return super().train_step(data)
+
+
+        def make():
+            model = WarmUp([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        def make():
+            warm_up = keras.optimizers.schedules.PolynomialDecay(0.01, 10, end_learning_rate=0.1)
+            model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile(keras.optimizers.SGD(warm_up), "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
     """
     expected = subject.fitted
     require_training(subject)

@@ -30,7 +30,58 @@ _PICKS = {
     fast=True,
 )
 def logged_loss(subject):
-    """`loss` in the history is, for each epoch, the mean of the losses of its steps."""
+    """`loss` in the history is, for each epoch, the mean of the losses of its steps.
+
+    Bug: a loss that `train_step` returns as a tensor is not averaged: Keras 2 logs that of the
+    last batch for the whole epoch, and Keras 3 logs 0.0, from a metric that nobody has updated.
+    Callbacks that watch `loss` act on it (https://github.com/keras-team/keras-io/issues/48).
+
+    Broken::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = tf.reduce_mean(tf.square(y - y_pred))
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                return {"loss": loss}
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+                return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     logged = subject.fitted.history.get("loss")
     if logged is None:
         raise Skip("the history has no `loss`")

@@ -21,7 +21,39 @@ _STEPS = 3
     fast=True,
 )
 def extra_losses(subject):
-    """The losses that layers add and regularisers give are part of what is minimised."""
+    """The losses that layers add and regularisers give are part of what is minimised.
+
+    Bug: a loss that is written by hand knows nothing of regularisers and `add_loss`: training
+    works, and a `kernel_regularizer` does nothing at all, however strong
+    (https://github.com/hunglc007/tensorflow-yolov4-tflite/issues/369).
+
+    Broken::
+
+        class Robust(keras.Sequential):
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+                return keras.losses.Huber()(y, y_pred, sample_weight)
+
+
+        def make():
+            model = Robust([keras.Input((4,)), keras.layers.Dense(1, kernel_regularizer="l2")])
+            model.compile("sgd")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        def make():
+            model = keras.Sequential(
+                [keras.Input((4,)), keras.layers.Dense(1, kernel_regularizer="l2")]
+            )
+            model.compile("sgd", keras.losses.Huber())
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     added = next((step.added for step in subject.steps if step.added is not None), None)
     if not added:
         raise Skip("no layer adds a loss")

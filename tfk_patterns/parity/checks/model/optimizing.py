@@ -29,7 +29,71 @@ _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
     fast=True,
 )
 def loss_scaling(subject):
-    """The loss is scaled once and the gradients are unscaled once: the scale changes no step."""
+    """The loss is scaled once and the gradients are unscaled once: the scale changes no step.
+
+    Bug: a `train_step` of one's own must scale the loss itself. Else Keras 3 divides gradients
+    by a scale that they never had, and hardly a weight moves; on Keras 2 small ones are 0 in
+    float16. There is no error (https://github.com/keras-team/keras/issues/19244).
+
+    Broken::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+                return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+        def make():
+            hidden = keras.layers.Dense(8, "relu", dtype="mixed_float16")
+            model = Own([keras.Input((4,)), hidden, keras.layers.Dense(1)])
+            optimizer = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD())
+            model.compile(optimizer, "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                is_keras_2 = hasattr(self.optimizer, "get_scaled_loss")
+                scale = self.optimizer.get_scaled_loss if is_keras_2 else self.optimizer.scale_loss
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                    scaled = scale(loss)
+                gradients = tape.gradient(scaled, self.trainable_weights)
+                if is_keras_2:  # on Keras 3 the optimizer does so
+                    gradients = self.optimizer.get_unscaled_gradients(gradients)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+                return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+        def make():
+            hidden = keras.layers.Dense(8, "relu", dtype="mixed_float16")
+            model = Own([keras.Input((4,)), hidden, keras.layers.Dense(1)])
+            optimizer = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD())
+            model.compile(optimizer, "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     scaled = [o for o in _keras.optimizers_of(subject.reference.model) if _keras.scales_loss(o)]
     if not scaled:
         raise Skip("no optimizer scales the loss: a model made under mixed_float16 has one")
@@ -69,7 +133,44 @@ def _step_at(subject, scale):
 
 @define_check(follows=("fit",), link="https://keras.io/api/optimizers/", fast=True)
 def gradient_clipping(subject):
-    """No weight moves by a gradient beyond the clipping of its optimizer or of the step itself."""
+    """No weight moves by a gradient beyond the clipping of its optimizer or of the step itself.
+
+    Bug: there is code that clips, and the gradients that are applied do not come from it: the
+    model still explodes now and then, and nothing says that the clipping does nothing
+    (https://github.com/microsoft/tf2-gnn/pull/23).
+
+    Broken::
+
+        class Clipped(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                clipped, norm = tf.clip_by_global_norm(gradients, 1.0)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                return {"norm": norm}
+
+
+        def make():
+            model = Clipped([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        def make():
+            model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile(keras.optimizers.SGD(global_clipnorm=1.0), "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     _check_clipped_by_hand(subject)
     optimizers = [_keras.inner_optimizer(o) for o in _keras.optimizers_of(subject.reference.model)]
     if not any(clipping_of(optimizer) for optimizer in optimizers):

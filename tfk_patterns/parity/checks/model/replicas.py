@@ -44,7 +44,59 @@ _LOG_HINT = (
     link="https://www.tensorflow.org/tutorials/distribute/custom_training",
 )
 def replicas(subject):
-    """A training step on two replicas is that on one device with the same batch: weights, logs."""
+    """A training step on two replicas is that on one device with the same batch: weights, logs.
+
+    Bug: each replica takes the mean over its own share of the batch, and the gradients of all
+    are summed: on eight devices the steps are eight times as large. Training diverges, or needs
+    another learning rate for each number of devices
+    (https://www.tensorflow.org/tutorials/distribute/custom_training).
+
+    Broken::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = tf.reduce_mean(tf.abs(y - y_pred))
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                return {"loss": loss}
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Own(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                with tf.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred, sample_weight)
+                gradients = tape.gradient(loss, self.trainable_weights)
+                self.optimizer.apply_gradients(zip(gradients, self.trainable_weights))
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss * replicas, sample_weight=tf.shape(x)[0])
+                return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+        def make():
+            model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mae")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     if subject.random_ops:
         raise Skip("each replica draws for itself")
     if subject.case.batch_size < 2:

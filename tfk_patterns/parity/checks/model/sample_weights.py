@@ -27,7 +27,48 @@ _WEIGHT_HINT = (
     follows=("fit",), link="https://keras.io/guides/custom_train_step_in_tensorflow/", fast=True
 )
 def sample_weight(subject):
-    """The targets of a sample with weight 0 have no part in a training step."""
+    """The targets of a sample with weight 0 have no part in a training step.
+
+    Larger weights count more, in `evaluate` too, and a weight enters the loss once.
+
+    Bug: a `train_step` that drops the third part of its data ignores the weights given to
+    `fit`, and class weights with them: training runs as if there were none
+    (https://github.com/Jannoshh/simple-sam/issues/6).
+
+    Broken::
+
+        class Denoising(keras.Sequential):
+            def train_step(self, data):
+                x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+                noisy = x + tf.random.normal(tf.shape(x), stddev=0.1)
+                return super().train_step((noisy, y))
+
+
+        def make():
+            model = Denoising([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+
+    Mended::
+
+        class Denoising(keras.Sequential):
+            def train_step(self, data):
+                x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+                noisy = x + tf.random.normal(tf.shape(x), stddev=0.1)
+                return super().train_step((noisy, y, sample_weight))
+
+
+        def make():
+            model = Denoising([keras.Input((4,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+
+        case = ModelCase(make, x, y)
+    """
     batch = batch_with_targets(subject)
     half = subject.case.batch_size // 2
     if not half:

@@ -22,7 +22,27 @@ _HINT = (
     fast=True,
 )
 def batch_independence(subject):
-    """In inference a sample's outputs do not depend on its neighbours, nor on their order."""
+    """In inference a sample's outputs do not depend on its neighbours, nor on their order.
+
+    Bug: a mean, a softmax or statistics over axis 0 make a prediction depend on the other samples
+    of its batch. Evaluation on large batches looks good, and one sample in service gets another
+    answer. Nothing is said (https://github.com/keras-team/keras/issues/4290).
+
+    Broken::
+
+        class Standardized(keras.layers.Layer):
+            def call(self, inputs):
+                mean, variance = tf.nn.moments(inputs, axes=[0, 1])
+                return (inputs - mean) / tf.sqrt(variance + 1e-3)
+
+
+        case = LayerCase(Standardized, steps)
+
+    Mended::
+
+        # It keeps moving statistics for inference.
+        case = LayerCase(keras.layers.BatchNormalization, steps)
+    """
     skip_if_fixed(subject)
     reason = why_not_compared(subject, training=False)
     if reason or subject.is_random(training=False):

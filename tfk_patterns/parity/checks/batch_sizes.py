@@ -43,7 +43,39 @@ _CONVOLUTION = "TensorFlow's convolutions give an empty batch the shape of their
     fast=True,
 )
 def batch_sizes(subject):
-    """A batch of no sample, of one, and of one more than in the case give outputs of that size."""
+    """A batch of no sample, of one, and of one more than in the case give outputs of that size.
+
+    Bug: the last batch of an epoch is smaller, and in service there is often one sample.
+    `tf.squeeze` without an axis then takes away that of the batch as well: an error after a full
+    epoch, or outputs that are broadcast wrongly
+    (https://github.com/tensorflow/tensorflow/issues/11701).
+
+    Broken::
+
+        class StepScores(keras.layers.Layer):
+            def build(self, input_shape):
+                self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 1))
+                self.built = True
+
+            def call(self, inputs):
+                return tf.squeeze(tf.matmul(inputs, self.kernel))
+
+
+        case = LayerCase(StepScores, steps)
+
+    Mended::
+
+        class StepScores(keras.layers.Layer):
+            def build(self, input_shape):
+                self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 1))
+                self.built = True
+
+            def call(self, inputs):
+                return tf.squeeze(tf.matmul(inputs, self.kernel), axis=-1)
+
+
+        case = LayerCase(StepScores, steps)
+    """
     skip_if_fixed(subject)
     full = batch_size(subject.data)
     layer = subject.layer()

@@ -23,7 +23,44 @@ _SOURCE = "the layer itself"
     fast=True,
 )
 def config(subject):
-    """The config holds every argument as JSON, and a layer made from it does the same."""
+    """The config holds every argument as JSON, and a layer made from it does the same.
+
+    Bug: an argument that `get_config` leaves out has its default again in a model that is loaded or
+    cloned. The weights fit, so nothing is said: the model predicts, or trains on, as another one.
+    Keras 3 lost `activity_regularizer` so (https://github.com/keras-team/keras/issues/19820).
+
+    Broken::
+
+        class Scaled(keras.layers.Layer):
+            def __init__(self, factor=1.0, offset=0.0, **kwargs):
+                super().__init__(**kwargs)
+                self.factor, self.offset = factor, offset
+
+            def get_config(self):
+                return {**super().get_config(), "factor": self.factor}
+
+            def call(self, inputs):
+                return self.factor * inputs + self.offset
+
+
+        case = LayerCase(lambda: Scaled(2.0, 1.0), steps)
+
+    Mended::
+
+        class Scaled(keras.layers.Layer):
+            def __init__(self, factor=1.0, offset=0.0, **kwargs):
+                super().__init__(**kwargs)
+                self.factor, self.offset = factor, offset
+
+            def get_config(self):
+                return {**super().get_config(), "factor": self.factor, "offset": self.offset}
+
+            def call(self, inputs):
+                return self.factor * inputs + self.offset
+
+
+        case = LayerCase(lambda: Scaled(2.0, 1.0), steps)
+    """
     layer = subject.layer()
     configs.skip_python_code(layer)
     written = configs.written(layer)

@@ -28,7 +28,35 @@ _CALLS, _MOST_CALLS = 3, 100
     fast=True,
 )
 def frozen_randomness(subject):
-    """What is random in eager calls is random in the graph, and noise differs from call to call."""
+    """What is random in eager calls is random in the graph, and noise differs from call to call.
+
+    Bug: NumPy and Python draw while the graph is traced, and never again. A block that should be
+    dropped in every second step is dropped in all of them or in none, and each batch gets the same
+    augmentation. Nothing is said (https://github.com/keras-team/keras/issues/21169).
+
+    Broken::
+
+        class DropPath(keras.layers.Layer):
+            def call(self, inputs, training=None):
+                if training and np.random.uniform() < 0.5:
+                    return tf.zeros_like(inputs)
+                return inputs
+
+
+        case = LayerCase(DropPath, steps)
+
+    Mended::
+
+        class DropPath(keras.layers.Layer):
+            def call(self, inputs, training=None):
+                if not training:
+                    return inputs
+                kept = tf.random.uniform((tf.shape(inputs)[0], 1, 1)) < 0.5
+                return tf.where(kept, inputs, 0.0)
+
+
+        case = LayerCase(DropPath, steps)
+    """
     found = False
     for training in (True, False):
         subject.observe("eager", training)

@@ -22,7 +22,33 @@ _HINT_FIRST_CALL = (
     fast=True,
 )
 def leaked_tensors(subject):
-    """No symbolic tensor is left on the layer, or on what it holds, when a graph is traced."""
+    """No symbolic tensor is left on the layer, or on what it holds, when a graph is traced.
+
+    Bug: what `call` keeps of a graph, such as attention weights to plot, holds no values after
+    `fit`. Whoever reads it gets an error about a tensor that is out of scope, often far away from
+    the line that kept it. Keras' own RNN cells had this
+    (https://github.com/tensorflow/tensorflow/issues/33991).
+
+    Broken::
+
+        class StepWeights(keras.layers.Layer):
+            def call(self, inputs):
+                self.scores = tf.nn.softmax(inputs, axis=1)
+                return inputs * self.scores
+
+
+        case = LayerCase(StepWeights, steps)
+
+    Mended::
+
+        class StepWeights(keras.layers.Layer):
+            def call(self, inputs):
+                scores = tf.nn.softmax(inputs, axis=1)
+                return inputs * scores, scores
+
+
+        case = LayerCase(StepWeights, steps)
+    """
     for training in (False, True):
         subject.observe("eager", training)
         kept = subject.observe("graph", training).python[-1]

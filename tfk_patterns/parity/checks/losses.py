@@ -15,6 +15,34 @@ _HINT = (
     "#the_add_loss_method",
 )
 def losses(subject):
-    """The losses that three calls add are those of eager mode, in number and value."""
+    """The losses that three calls add are those of eager mode, in number and value.
+
+    Bug: a graph cannot ask for a value, so a Python `if` on a loss raises in `fit`. A guard against
+    that error makes the penalty depend on the mode: always there, or never. The loss that is logged
+    looks fine (https://keras.io/guides/migrating_to_keras_3/).
+
+    Broken::
+
+        class PenalizedWhereLarge(keras.layers.Layer):
+            def call(self, inputs):
+                size = tf.reduce_mean(tf.square(inputs))
+                if not tf.executing_eagerly() or size > 4.0:
+                    self.add_loss(size)
+                return inputs
+
+
+        case = LayerCase(PenalizedWhereLarge, steps)
+
+    Mended::
+
+        class PenalizedWhereLarge(keras.layers.Layer):
+            def call(self, inputs):
+                size = tf.reduce_mean(tf.square(inputs))
+                self.add_loss(tf.where(size > 4.0, size, 0.0))
+                return inputs
+
+
+        case = LayerCase(PenalizedWhereLarge, steps)
+    """
     compare_calls(subject, "losses", _HINT)
     subject.skip_if_nothing("the layer adds no losses")

@@ -37,7 +37,48 @@ _MANY = 100  # steps more, with which a layer that ends masks on purpose ends th
     fast=True,
 )
 def mask_lost(subject):
-    """A mask reaches the layers inside that use one, and comes out again or is used up."""
+    """A mask reaches the layers inside that use one, and comes out again or is used up.
+
+    Bug: an operator or tf op returns a tensor without the mask, and a layer that is called on it
+    runs over the padding. Shapes and losses look right, and no warning comes: the model is only
+    worse than it could be (https://github.com/keras-team/keras/issues/18416).
+
+    Broken::
+
+        class ScaledGRU(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.supports_masking = True
+                self.gru = keras.layers.GRU(3, return_sequences=True)
+
+            def build(self, input_shape):
+                self.gru.build(tuple(input_shape))
+                self.built = True
+
+            def call(self, inputs):
+                return self.gru(0.5 * inputs)
+
+
+        case = LayerCase(ScaledGRU, steps, mask=mask)
+
+    Mended::
+
+        class ScaledGRU(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.supports_masking = True
+                self.gru = keras.layers.GRU(3, return_sequences=True)
+
+            def build(self, input_shape):
+                self.gru.build(tuple(input_shape))
+                self.built = True
+
+            def call(self, inputs, mask=None):
+                return self.gru(0.5 * inputs, mask=mask)
+
+
+        case = LayerCase(ScaledGRU, steps, mask=mask)
+    """
     padding.skip_if_not_masked(subject)
     layer = subject.layer()
     if padding.says_it_masks(layer):

@@ -17,7 +17,37 @@ _HINT = (
     fast=True,
 )
 def mask_shape(subject):
-    """The mask on an output has the leading axes of that output, in functional models too."""
+    """The mask on an output has the leading axes of that output, in functional models too.
+
+    Bug: `supports_masking = True` passes the mask on as it is. After a layer that pools, or that
+    takes every second step, it is longer than the output: the next layer or the loss raises, or
+    broadcasts it and weighs the wrong values (https://github.com/tslearn-team/tslearn/pull/660).
+
+    Broken::
+
+        class EverySecondStep(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.supports_masking = True
+
+            def call(self, inputs):
+                return inputs[:, ::2]
+
+
+        case = LayerCase(EverySecondStep, steps, mask=mask)
+
+    Mended::
+
+        class EverySecondStep(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs[:, ::2]
+
+            def compute_mask(self, inputs, mask=None):
+                return None if mask is None else mask[:, ::2]
+
+
+        case = LayerCase(EverySecondStep, steps, mask=mask)
+    """
     try:
         for where, masks in output_masks.masks_in_modes(subject):
             for name, (shape, mask) in masks.items():

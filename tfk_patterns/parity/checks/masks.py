@@ -14,6 +14,38 @@ _HINT = (
     link="https://www.tensorflow.org/guide/keras/understanding_masking_and_padding",
 )
 def masks(subject):
-    """The masks on the outputs are those of eager mode."""
+    """The masks on the outputs are those of eager mode.
+
+    Bug: a `compute_mask` that can read values in eager mode only returns another mask in `fit`, and
+    the layers after it then take padding for data, or data for padding. No error and no warning
+    (https://www.tensorflow.org/api_docs/python/tf/executing_eagerly).
+
+    Broken::
+
+        class ValidSteps(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs[:, :, 1:]  # the first feature says which steps are valid
+
+            def compute_mask(self, inputs, mask=None):
+                if hasattr(inputs, "numpy"):  # a graph has no values yet
+                    return mask & (inputs.numpy()[:, :, 0] > 0.0)
+                return mask
+
+
+        case = LayerCase(ValidSteps, steps, mask=mask)
+
+    Mended::
+
+        class ValidSteps(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs[:, :, 1:]  # the first feature says which steps are valid
+
+            def compute_mask(self, inputs, mask=None):
+                valid = inputs[:, :, 0] > 0.0
+                return valid if mask is None else mask & valid
+
+
+        case = LayerCase(ValidSteps, steps, mask=mask)
+    """
     compare_calls(subject, "masks", _HINT)
     subject.skip_if_nothing("no output carries a mask")

@@ -15,7 +15,32 @@ _HINT = (
     link="https://www.tensorflow.org/guide/function#executing_python_side_effects",
 )
 def outputs(subject):
-    """The outputs of three calls are those of eager mode, in inference and in training."""
+    """The outputs of three calls are those of eager mode, in inference and in training.
+
+    Bug: code that asks whether it runs eagerly takes one branch where it is tried out and the other
+    one in `fit` and `predict`: the model that is trained is not the one that was tested. No error,
+    and the shapes agree (https://github.com/tensorflow/tensorflow/issues/38775).
+
+    Broken::
+
+        class Clipped(keras.layers.Layer):
+            def call(self, inputs):
+                if tf.executing_eagerly():
+                    inputs = tf.clip_by_value(inputs, -1.0, 1.0)
+                return 2.0 * inputs
+
+
+        case = LayerCase(Clipped, steps)
+
+    Mended::
+
+        class Clipped(keras.layers.Layer):
+            def call(self, inputs):
+                return 2.0 * tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+        case = LayerCase(Clipped, steps)
+    """
     compare_calls(subject, "outputs", _HINT)
     if "xla, training=False" not in subject.tally.left_out:
         expected = subject.observe("eager", False).calls[0]["outputs"]

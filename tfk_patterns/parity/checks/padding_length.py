@@ -23,7 +23,39 @@ from tfk_patterns.parity.shapes.resizing import free_axes, has_fixed_size
     fast=True,
 )
 def padding_length(subject):
-    """More masked steps at the end move no valid output, no loss and no metric."""
+    """More masked steps at the end move no valid output, no loss and no metric.
+
+    Bug: a masked score of 0 still weighs e^0 = 1 in a softmax, and a mean still divides by all
+    steps. A sequence gives another result beside a longer one in its batch, and training and
+    service pad differently. Nothing is said
+    (https://github.com/ilivans/tf-rnn-attention/issues/11).
+
+    Broken::
+
+        class Attend(keras.layers.Layer):
+            def call(self, inputs, mask=None):
+                if mask is not None:
+                    inputs = tf.where(mask[:, :, tf.newaxis], inputs, 0.0)
+                scores = tf.reduce_mean(inputs, axis=-1, keepdims=True)
+                return tf.reduce_sum(inputs * tf.nn.softmax(scores, axis=1), axis=1)
+
+
+        case = LayerCase(Attend, steps, mask=mask)
+
+    Mended::
+
+        class Attend(keras.layers.Layer):
+            def call(self, inputs, mask=None):
+                scores = tf.reduce_mean(inputs, axis=-1, keepdims=True)
+                if mask is not None:
+                    valid = mask[:, :, tf.newaxis]
+                    inputs = tf.where(valid, inputs, 0.0)
+                    scores = tf.where(valid, scores, scores.dtype.min)
+                return tf.reduce_sum(inputs * tf.nn.softmax(scores, axis=1), axis=1)
+
+
+        case = LayerCase(Attend, steps, mask=mask)
+    """
     padding.skip_if_not_masked(subject)
     layer = subject.layer()
     axes = padding.step_axes(subject.data)

@@ -34,7 +34,39 @@ _HINT_MADE = (
     fast=True,
 )
 def retracing(subject):
-    """Calls on other values of the same shapes trace no `tf.function` again, and make none."""
+    """Calls on other values of the same shapes trace no `tf.function` again, and make none.
+
+    Bug: a `tf.function` that is made in `call`, or that is given a new Python object in each call,
+    is traced each time. Results are right, but a step takes many times longer, memory grows, and
+    TensorFlow warns once or twice, if at all
+    (https://github.com/google-research/google-research/issues/1485).
+
+    Broken::
+
+        class Activated(keras.layers.Layer):
+            @tf.function
+            def activated(self, inputs, function):
+                return function(inputs)
+
+            def call(self, inputs):
+                return self.activated(inputs, lambda x: x * tf.sigmoid(1.7 * x))
+
+
+        case = LayerCase(Activated, steps)
+
+    Mended::
+
+        class Activated(keras.layers.Layer):
+            @tf.function
+            def activated(self, inputs):
+                return inputs * tf.sigmoid(1.7 * inputs)
+
+            def call(self, inputs):
+                return self.activated(inputs)
+
+
+        case = LayerCase(Activated, steps)
+    """
     with equal_circumstances(), _recorded() as made:
         layer = subject.layer()
         _call(subject, layer, 0, training=True)

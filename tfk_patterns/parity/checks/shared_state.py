@@ -33,6 +33,44 @@ def shared_state(subject):
     """Two instances share nothing that changes; making and calling one leaves globals alone.
 
     What the `make` of the case itself holds and passes in is left out.
+
+    Bug: a layer that seeds NumPy for a fixed projection seeds it for everybody: data that are
+    shuffled or augmented afterwards are the same in each run and each fold. Nothing is said. The
+    data sets of Keras had this (https://github.com/keras-team/keras/issues/12258).
+
+    Broken::
+
+        class RandomProjection(keras.layers.Layer):
+            def build(self, input_shape):
+                np.random.seed(0)
+                values = np.random.normal(size=(input_shape[-1], 2))
+                initializer = keras.initializers.Constant(values)
+                self.matrix = self.add_weight(
+                    name="matrix", shape=values.shape, initializer=initializer, trainable=False
+                )
+                self.built = True
+
+            def call(self, inputs):
+                return tf.matmul(inputs, self.matrix)
+
+
+        case = LayerCase(RandomProjection, steps)
+
+    Mended::
+
+        class RandomProjection(keras.layers.Layer):
+            def build(self, input_shape):
+                shape, initializer = (input_shape[-1], 2), keras.initializers.RandomNormal(seed=0)
+                self.matrix = self.add_weight(
+                    name="matrix", shape=shape, initializer=initializer, trainable=False
+                )
+                self.built = True
+
+            def call(self, inputs):
+                return tf.matmul(inputs, self.matrix)
+
+
+        case = LayerCase(RandomProjection, steps)
     """
     with equal_circumstances():
         first = _Instance(subject, seed=1)

@@ -24,7 +24,39 @@ from tfk_patterns.parity.shapes.resizing import all_grown, has_fixed_size, with_
     fast=True,
 )
 def symbolic_shape(subject):
-    """The outputs have the shapes and dtypes that a functional model has for them, at any size."""
+    """The outputs have the shapes and dtypes that a functional model has for them, at any size.
+
+    Bug: Keras 3 believes `compute_output_shape` without running the layer, and sizes the next
+    layers' weights by it. Where it is wrong, `summary` shows a model that does not exist, and `fit`
+    or, worse, only `predict` raises in another layer
+    (https://github.com/keras-team/keras/issues/21868).
+
+    Broken::
+
+        class EverySecondStep(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs[:, ::2]
+
+            def compute_output_shape(self, input_shape):
+                batch, length, features = input_shape
+                return batch, None if length is None else length // 2, features
+
+
+        case = LayerCase(EverySecondStep, steps)
+
+    Mended::
+
+        class EverySecondStep(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs[:, ::2]
+
+            def compute_output_shape(self, input_shape):
+                batch, length, features = input_shape
+                return batch, None if length is None else (length + 1) // 2, features
+
+
+        case = LayerCase(EverySecondStep, steps)
+    """
     subject.skip_if_not_symbolic()
     _compare_at(subject, subject.reference.fresh(), subject.data, subject.raw_outputs, "the case's")
     longer = all_grown(subject)

@@ -36,6 +36,43 @@ def tracked_variables(subject):
 
     Used is what can be reached from the layer by attributes, containers and closures, and what a
     gradient tape sees. Metrics and optimizers are left out.
+
+    Bug: Keras 3 does not know a `tf.Variable`, and no Keras looks into plain objects, sets and
+    closures. A variable in there is not trained, not counted and not saved: the loss goes down by
+    the other weights, and nothing is said (https://github.com/keras-team/keras/issues/16797).
+
+    Broken::
+
+        class Scale:
+            def __init__(self, features):
+                self.value = tf.Variable(tf.ones((features,)))
+
+
+        class Scaled(keras.layers.Layer):
+            def build(self, input_shape):
+                self.scale = Scale(input_shape[-1])
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale.value
+
+
+        case = LayerCase(Scaled, steps)
+
+    Mended::
+
+        class Scaled(keras.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight(
+                    name="scale", shape=(input_shape[-1],), initializer="ones"
+                )
+                self.built = True
+
+            def call(self, inputs):
+                return inputs * self.scale
+
+
+        case = LayerCase(Scaled, steps)
     """
     layer = subject.layer()
     _require_once(layer)

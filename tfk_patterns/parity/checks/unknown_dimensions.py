@@ -48,10 +48,36 @@ _HINT = (
     link="https://www.tensorflow.org/guide/function#controlling_retracing",
 )
 def unknown_dimensions(subject):
-    """Traced for any batch size, and any size of the axes it leaves free, it does as in eager mode.
+    """The layer traced for unknown sizes, of the batch and of free axes, does as in eager mode.
 
     Free are axes between batch and features whose size the layer does not depend on in eager mode,
     and without which it can be traced: an error for an unknown size of those is left out.
+
+    Bug: `fit` and `export` trace a layer for batches of any size, and `inputs.shape[0]` is then
+    `None`. At best that raises; where Python makes a number of it, as in `inputs.shape[0] or 1`,
+    the result is silently wrong (https://github.com/tensorflow/tensorflow/issues/36991).
+
+    Broken::
+
+        class Noise(keras.layers.Layer):
+            def call(self, inputs, training=None):
+                if not training:
+                    return inputs
+                return inputs + tf.random.normal(inputs.shape, dtype=inputs.dtype)
+
+
+        case = LayerCase(Noise, steps)
+
+    Mended::
+
+        class Noise(keras.layers.Layer):
+            def call(self, inputs, training=None):
+                if not training:
+                    return inputs
+                return inputs + tf.random.normal(tf.shape(inputs), dtype=inputs.dtype)
+
+
+        case = LayerCase(Noise, steps)
     """
     skip_if_fixed(subject)
     layer, batch = subject.layer(), batch_axis(subject.data)

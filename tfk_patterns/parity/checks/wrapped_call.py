@@ -21,7 +21,37 @@ _HINT = (
 
 @define_check(link="https://keras.io/guides/migrating_to_keras_3/", fast=True)
 def wrapped_call(subject):
-    """A method in `tf.function` does what it does without: losses, state, metrics, random draws."""
+    """A method in `tf.function` does what it does without: losses, state, metrics, random draws.
+
+    Bug: `@tf.function` on `call` looks like the way to make a layer fast. Where such a `call` adds
+    a loss, `fit` of Keras 2 raises. That of Keras 3 says nothing: it trains without the loss, and
+    counters and metrics stay at 0 (https://github.com/tensorflow/tensorflow/issues/34556).
+
+    Broken::
+
+        class Penalized(keras.layers.Layer):
+            @tf.function
+            def call(self, inputs):
+                self.add_loss(0.1 * tf.reduce_mean(tf.square(inputs)))
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+
+    Mended::
+
+        class Penalized(keras.layers.Layer):
+            @tf.function  # no losses, state or draws in here
+            def penalty(self, inputs):
+                return 0.1 * tf.reduce_mean(tf.square(inputs))
+
+            def call(self, inputs):
+                self.add_loss(self.penalty(inputs))
+                return inputs
+
+
+        case = LayerCase(Penalized, steps)
+    """
     names = _wrapped_methods(subject.reference.fresh())
     if not names:
         names = _wrapped_methods(subject.reference.layer)

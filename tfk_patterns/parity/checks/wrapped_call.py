@@ -21,7 +21,7 @@ _HINT = (
 
 @define_check(link="https://keras.io/guides/migrating_to_keras_3/", fast=True)
 def wrapped_call(subject):
-    """A method in `tf.function` does what it does without: losses, state, metrics, random draws.
+    """A method wrapped in `tf.function` does what it does unwrapped: losses, state, metrics, draws.
 
     Bug: `@tf.function` on `call` looks like the way to make a layer fast. Where such a `call` adds
     a loss, `fit` of Keras 2 raises. That of Keras 3 says nothing: it trains without the loss, and

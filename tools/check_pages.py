@@ -18,7 +18,7 @@ from tfk_patterns.parity.checks.model import MODEL_CHECKS
 
 FOLDER = pathlib.Path(__file__).parents[1] / "docs" / "checks"
 CHECKS = {"layer": LAYER_CHECKS, "model": MODEL_CHECKS}
-PREFACE = '''\
+PREFACE = """\
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
@@ -29,7 +29,7 @@ steps = rng.normal(size=(8, 5, 3)).astype("float32")  # (batch, steps, features)
 mask = np.arange(5) < np.array([[5], [3], [1], [4], [5], [2], [1], [5]])
 x = rng.normal(size=(32, 4)).astype("float32")
 y = x[:, :1] - x[:, 1:2]
-'''
+"""
 _DOCSTRING = re.compile(
     r"(?P<summary>.*?)\n\n(?P<text>.*?)\n*Bug:\s*(?P<bug>.*?)\n\n"
     r"Broken(?:, on Keras (?P<generation>[23]))?::\n(?P<broken>.*?)\n\nMended::\n(?P<mended>.*)",
@@ -56,9 +56,13 @@ _PAGE = """\
 {mended}
 ```
 
-`{function}(case, checks=["{name}"])` runs this check alone{fast}. More: <{link}>. The names that the
-examples do not define are in [the list of checks](../README.md#what-the-examples-begin-with).
+`{function}(case, checks=["{name}"])` runs this check alone{fast}. More: <{link}>. What the examples
+do not define is in [the list of checks](../README.md#what-the-examples-begin-with).{note}
 """
+_TWO_DEVICES = """
+
+It needs two CPU devices, which the pytest plugin and the command line make, and a script makes as
+the README of the project says; with one it is skipped."""
 _INDEX = """\
 # The checks
 
@@ -126,8 +130,9 @@ def _page(kind: str, check: Check) -> str:
         where=f", on Keras {parts.generation}" if parts.generation else "",
         broken=parts.broken,
         mended=parts.mended,
-        fast=", as does `checks=\"fast\"` with others" if check.fast else "",
+        fast=', as does `checks="fast"` with others' if check.fast else "",
         link=check.link,
+        note=_TWO_DEVICES if check.name == "replicas" else "",
     )
     return re.sub(r"\n{3,}", "\n\n", page)
 

@@ -32,6 +32,7 @@ def padding_content(subject):
             def call(self, inputs):
                 return tf.reduce_mean(inputs, axis=1)
 
+
         case = LayerCase(MeanOverSteps, steps, mask=mask)
 
     Mended::

@@ -38,6 +38,7 @@ def python_state(subject):
                 self.calls += 1
                 return inputs / self.calls
 
+
         case = LayerCase(Annealed, steps)
 
     Mended::
@@ -51,6 +52,7 @@ def python_state(subject):
                 if training and self.trainable:
                     self.calls.assign_add(1.0)
                 return inputs / tf.maximum(tf.cast(self.calls, inputs.dtype), 1.0)
+
 
         case = LayerCase(Annealed, steps)
     """

@@ -24,7 +24,7 @@ _HINT = (
 def batch_independence(subject):
     """In inference a sample's outputs do not depend on its neighbours, nor on their order.
 
-    Bug: a mean, a softmax or statistics over axis 0 make a prediction depend on the other samples
+    Bug: A mean, a softmax or statistics over axis 0 make a prediction depend on the other samples
     of its batch. Evaluation on large batches looks good, and one sample in service gets another
     answer. Nothing is said (https://github.com/keras-team/keras/issues/4290).
 

@@ -45,7 +45,7 @@ _CONVOLUTION = "TensorFlow's convolutions give an empty batch the shape of their
 def batch_sizes(subject):
     """A batch of no sample, of one, and of one more than in the case give outputs of that size.
 
-    Bug: the last batch of an epoch is smaller, and in service there is often one sample.
+    Bug: The last batch of an epoch is smaller, and in service there is often one sample.
     `tf.squeeze` without an axis then takes away that of the batch as well: an error after a full
     epoch, or outputs that are broadcast wrongly
     (https://github.com/tensorflow/tensorflow/issues/11701).

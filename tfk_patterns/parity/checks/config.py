@@ -25,7 +25,7 @@ _SOURCE = "the layer itself"
 def config(subject):
     """The config holds every argument as JSON, and a layer made from it does the same.
 
-    Bug: an argument that `get_config` leaves out has its default again in a model that is loaded or
+    Bug: An argument that `get_config` leaves out has its default again in a model that is loaded or
     cloned. The weights fit, so nothing is said: the model predicts, or trains on, as another one.
     Keras 3 lost `activity_regularizer` so (https://github.com/keras-team/keras/issues/19820).
 

@@ -12,7 +12,7 @@ from tfk_patterns.parity.check import define_check
 def eager_only(subject):
     """The layer can be traced, built or not: it runs in `tf.function`, and so in `fit`.
 
-    Bug: a call by hand works, and `fit`, `predict` and `export` raise: a tensor of a graph has no
+    Bug: A call by hand works, and `fit`, `predict` and `export` raise: a tensor of a graph has no
     value yet that `.numpy()`, NumPy or, on Keras 3, a Python `if` could read. `run_eagerly=True`
     hides it, at the price of speed (https://github.com/tensorflow/tensorflow/issues/28779).
 

@@ -24,7 +24,7 @@ _HINT_FIRST_CALL = (
 def leaked_tensors(subject):
     """No symbolic tensor is left on the layer, or on what it holds, when a graph is traced.
 
-    Bug: what `call` keeps of a graph, such as attention weights to plot, holds no values after
+    Bug: What `call` keeps of a graph, such as attention weights to plot, holds no values after
     `fit`. Whoever reads it gets an error about a tensor that is out of scope, often far away from
     the line that kept it. Keras' own RNN cells had this
     (https://github.com/tensorflow/tensorflow/issues/33991).

@@ -17,7 +17,7 @@ _HINT = (
 def losses(subject):
     """The losses that three calls add are those of eager mode, in number and value.
 
-    Bug: a graph cannot ask for a value, so on Keras 3 a Python `if` on a loss raises in `fit`. A
+    Bug: A graph cannot ask for a value, so on Keras 3 a Python `if` on a loss raises in `fit`. A
     guard against that error makes the penalty depend on the mode: always there, or never. The loss
     that is logged looks fine (https://keras.io/guides/migrating_to_keras_3/).
 

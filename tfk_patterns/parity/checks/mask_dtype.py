@@ -15,7 +15,7 @@ _HINT = "Masks are boolean: end `compute_mask` with a comparison, or with a cast
 def mask_dtype(subject):
     """The mask on an output is boolean, in functional models too.
 
-    Bug: a mask of numbers works in a product, and raises where a later layer joins it with a
+    Bug: A mask of numbers works in a product, and raises where a later layer joins it with a
     boolean one, by `Concatenate` or a logical op. That layer is blamed, not the one that made the
     mask (https://github.com/keras-team/keras/issues/5867).
 

@@ -39,7 +39,7 @@ _MANY = 100  # steps more, with which a layer that ends masks on purpose ends th
 def mask_lost(subject):
     """A mask reaches the layers inside that use one, and comes out again or is used up.
 
-    Bug: an operator or tf op returns a tensor without the mask, and a layer that is called on it
+    Bug: An operator or tf op returns a tensor without the mask, and a layer that is called on it
     runs over the padding. Shapes and losses look right, and no warning comes: the model is only
     worse than it could be (https://github.com/keras-team/keras/issues/18416).
 

@@ -16,7 +16,7 @@ _HINT = (
 def masks(subject):
     """The masks on the outputs are those of eager mode.
 
-    Bug: a `compute_mask` that can read values in eager mode only returns another mask in `fit`, and
+    Bug: A `compute_mask` that can read values in eager mode only returns another mask in `fit`, and
     the layers after it then take padding for data, or data for padding. No error and no warning
     (https://www.tensorflow.org/api_docs/python/tf/executing_eagerly).
 

@@ -16,7 +16,7 @@ _HINT = (
 def metrics(subject):
     """The metrics, results and variables, are those of eager mode after three calls.
 
-    Bug: a metric that is updated in eager mode only, or with a Python number, shows what it should
+    Bug: A metric that is updated in eager mode only, or with a Python number, shows what it should
     in a call by hand. In `fit` it logs 0, or the number of the trace, in each epoch; training
     itself is right (https://www.tensorflow.org/guide/function#executing_python_side_effects).
 

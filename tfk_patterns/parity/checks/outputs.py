@@ -17,7 +17,7 @@ _HINT = (
 def outputs(subject):
     """The outputs of three calls are those of eager mode, in inference and in training.
 
-    Bug: code that asks whether it runs eagerly takes one branch where it is tried out and the other
+    Bug: Code that asks whether it runs eagerly takes one branch where it is tried out and the other
     one in `fit` and `predict`: the model that is trained is not the one that was tested. No error,
     and the shapes agree (https://github.com/tensorflow/tensorflow/issues/38775).
 

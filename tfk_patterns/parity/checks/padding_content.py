@@ -22,7 +22,7 @@ def padding_content(subject):
 
     No valid output, no gradient of one, no loss, no metric and no state.
 
-    Bug: a plain mean over the steps counts the padding, so what a sequence gives depends on the
+    Bug: A plain mean over the steps counts the padding, so what a sequence gives depends on the
     longest one in its batch; layers that take no `mask` do so silently
     (https://github.com/tensorflow/tensorflow/issues/33260).
 

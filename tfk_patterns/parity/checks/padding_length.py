@@ -25,7 +25,7 @@ from tfk_patterns.parity.shapes.resizing import free_axes, has_fixed_size
 def padding_length(subject):
     """More masked steps at the end move no valid output, no loss and no metric.
 
-    Bug: a masked score of 0 still weighs e^0 = 1 in a softmax, and a mean still divides by all
+    Bug: A masked score of 0 still weighs e^0 = 1 in a softmax, and a mean still divides by all
     steps. A sequence gives another result beside a longer one in its batch, and training and
     service pad differently. Nothing is said
     (https://github.com/ilivans/tf-rnn-attention/issues/11).

@@ -25,7 +25,7 @@ def python_state(subject):
     An attribute of it, of a layer or object in it, of its class, a global variable. Tensors are
     `leaked_tensors`' matter.
 
-    Bug: a counter in Python is counted when `call` is traced, once or twice in a training of any
+    Bug: A counter in Python is counted when `call` is traced, once or twice in a training of any
     length, and what it should warm up or anneal stays where it was then: nothing is said
     (https://www.tensorflow.org/guide/function#executing_python_side_effects).
 

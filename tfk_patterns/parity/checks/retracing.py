@@ -36,7 +36,7 @@ _HINT_MADE = (
 def retracing(subject):
     """Calls on other values of the same shapes trace no `tf.function` again, and make none.
 
-    Bug: a `tf.function` that is made in `call`, or that is given a new Python object in each call,
+    Bug: A `tf.function` that is made in `call`, or that is given a new Python object in each call,
     is traced each time. Results are right, but a step takes many times longer, memory grows, and
     TensorFlow warns once or twice, if at all
     (https://github.com/google-research/google-research/issues/1485).

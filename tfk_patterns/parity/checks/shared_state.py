@@ -34,7 +34,7 @@ def shared_state(subject):
 
     What the `make` of the case itself holds and passes in is left out.
 
-    Bug: a layer that seeds NumPy for a fixed projection seeds it for everybody: data that are
+    Bug: A layer that seeds NumPy for a fixed projection seeds it for everybody: data that are
     shuffled or augmented afterwards are the same in each run and each fold. Nothing is said. The
     data sets of Keras had this (https://github.com/keras-team/keras/issues/12258).
 

@@ -16,7 +16,7 @@ _HINT = (
 def variables(subject):
     """Every variable is, after three calls, what it is in eager mode; metrics' left out.
 
-    Bug: a Python condition on a state is not there in a graph, or is decided once. Moving
+    Bug: A Python condition on a state is not there in a graph, or is decided once. Moving
     statistics then start from 0 or are overwritten in each step, and inference, which reads them,
     is wrong though the training loss is right
     (https://www.tensorflow.org/guide/function#executing_python_side_effects).

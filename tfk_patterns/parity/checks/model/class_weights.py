@@ -23,7 +23,7 @@ _HINT = (
 def class_weight(subject):
     """`fit(class_weight=...)` trains as `fit(sample_weight=...)` with the weight of each class.
 
-    Bug: an argument on its way to Keras' own `fit` is lost, and the rare class is learned as
+    Bug: An argument on its way to Keras' own `fit` is lost, and the rare class is learned as
     badly as without weights; nothing says so. Keras itself once ignored class weights where the
     data was a `tf.data.Dataset` (https://github.com/tensorflow/tensorflow/issues/33550).
 

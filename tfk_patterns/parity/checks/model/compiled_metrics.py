@@ -29,7 +29,7 @@ _OWN_METRIC_HINT = (
 def compiled_metrics(subject):
     """The metrics of `compile(metrics=...)` are in the history, equal to a recomputation.
 
-    Bug: where a `train_step` does not update the metrics of `compile`, they are missing from the
+    Bug: Where a `train_step` does not update the metrics of `compile`, they are missing from the
     history, without a warning, whichever one asks for. Keras 3 may raise instead
     (https://github.com/xuxingya/tf2crf/issues/31).
 

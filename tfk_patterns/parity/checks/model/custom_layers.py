@@ -18,7 +18,7 @@ def custom_layers(subject):
 
     The report names the layer and the check that it fails.
 
-    Bug: a model trains around the fault of a layer and is only a little worse. Here a softmax
+    Bug: A model trains around the fault of a layer and is only a little worse. Here a softmax
     runs over the samples, not over the features: a prediction changes with the batch it is in
     (https://github.com/google-research-datasets/answer-equivalence-dataset/issues/1).
 

@@ -29,7 +29,7 @@ _NO_TEST_STEP = (
 def evaluate_predict(subject):
     """`evaluate` and `predict` run in inference, change nothing, repeat, and fit one another.
 
-    Bug: a model that is to draw its dropout at inference is called with `training=True`. Batch
+    Bug: A model that is to draw its dropout at inference is called with `training=True`. Batch
     normalisation then uses the statistics of the batch, and moves its averages: each prediction
     silently changes the model (https://github.com/SeldonIO/alibi-detect/issues/232).
 

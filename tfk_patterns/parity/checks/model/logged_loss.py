@@ -32,7 +32,7 @@ _PICKS = {
 def logged_loss(subject):
     """`loss` in the history is, for each epoch, the mean of the losses of its steps.
 
-    Bug: a loss that `train_step` returns as a tensor is not averaged: Keras 2 logs that of the
+    Bug: A loss that `train_step` returns as a tensor is not averaged: Keras 2 logs that of the
     last batch for the whole epoch, and Keras 3 logs 0.0, from a metric that nobody has updated.
     Callbacks that watch `loss` act on it (https://github.com/keras-team/keras-io/issues/48).
 

@@ -23,7 +23,7 @@ _STEPS = 3
 def extra_losses(subject):
     """The losses that layers add and regularisers give are part of what is minimised.
 
-    Bug: a loss that is written by hand knows nothing of regularisers and `add_loss`: training
+    Bug: A loss that is written by hand knows nothing of regularisers and `add_loss`: training
     works, and a `kernel_regularizer` does nothing at all, however strong
     (https://github.com/hunglc007/tensorflow-yolov4-tflite/issues/369).
 

@@ -31,7 +31,7 @@ _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 def loss_scaling(subject):
     """The loss is scaled once and the gradients are unscaled once: the scale changes no step.
 
-    Bug: a `train_step` of one's own must scale the loss itself. Else Keras 3 divides gradients
+    Bug: A `train_step` of one's own must scale the loss itself. Else Keras 3 divides gradients
     by a scale that they never had, and hardly a weight moves; on Keras 2 small ones are 0 in
     float16. There is no error (https://github.com/keras-team/keras/issues/19244).
 
@@ -135,7 +135,7 @@ def _step_at(subject, scale):
 def gradient_clipping(subject):
     """No weight moves by a gradient beyond the clipping of its optimizer or of the step itself.
 
-    Bug: there is code that clips, and the gradients that are applied do not come from it: the
+    Bug: There is code that clips, and the gradients that are applied do not come from it: the
     model still explodes now and then, and nothing says that the clipping does nothing
     (https://github.com/microsoft/tf2-gnn/pull/23).
 

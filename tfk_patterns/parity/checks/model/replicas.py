@@ -46,7 +46,7 @@ _LOG_HINT = (
 def replicas(subject):
     """A training step on two replicas is that on one device with the same batch: weights, logs.
 
-    Bug: each replica takes the mean over its own share of the batch, and the gradients of all
+    Bug: Each replica takes the mean over its own share of the batch, and the gradients of all
     are summed: on eight devices the steps are eight times as large. Training diverges, or needs
     another learning rate for each number of devices
     (https://www.tensorflow.org/tutorials/distribute/custom_training).

@@ -36,7 +36,7 @@ def resume(subject):
 
     Random state is copied over, which a `.keras` file does not hold, and on Keras 2 the loss scale.
 
-    Bug: an argument that `get_config` leaves out is at its default again after `load_model`.
+    Bug: An argument that `get_config` leaves out is at its default again after `load_model`.
     The weights load, nothing is said, and training goes on differently
     (https://github.com/keras-team/keras-hub/issues/3072).
 

@@ -31,7 +31,7 @@ def sample_weight(subject):
 
     Larger weights count more, in `evaluate` too, and a weight enters the loss once.
 
-    Bug: a `train_step` that drops the third part of its data ignores the weights given to
+    Bug: A `train_step` that drops the third part of its data ignores the weights given to
     `fit`, and class weights with them: training runs as if there were none
     (https://github.com/Jannoshh/simple-sam/issues/6).
 

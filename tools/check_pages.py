@@ -56,8 +56,9 @@ _PAGE = """\
 {mended}
 ```
 
-`{function}(case, checks=["{name}"])` runs this check alone{fast}. More: <{link}>. What the examples
-do not define is in [the list of checks](../README.md#what-the-examples-begin-with).{note}
+`{function}(case, checks=["{name}"])` runs this check alone{fast}.
+[The list of checks](../README.md#what-the-examples-begin-with) has what the examples begin with.
+More: <{link}>.{note}
 """
 _TWO_DEVICES = """
 

@@ -7,9 +7,10 @@ from tfk_patterns.parity.checks.model.compiled_metrics import compiled_metrics
 from tfk_patterns.parity.checks.model.custom_layers import custom_layers
 from tfk_patterns.parity.checks.model.evaluate_predict import evaluate_predict
 from tfk_patterns.parity.checks.model.fit import fit
+from tfk_patterns.parity.checks.model.gradient_clipping import gradient_clipping
 from tfk_patterns.parity.checks.model.logged_loss import logged_loss
+from tfk_patterns.parity.checks.model.loss_scaling import loss_scaling
 from tfk_patterns.parity.checks.model.losses import extra_losses
-from tfk_patterns.parity.checks.model.optimizing import gradient_clipping, loss_scaling
 from tfk_patterns.parity.checks.model.replicas import replicas
 from tfk_patterns.parity.checks.model.resume import resume
 from tfk_patterns.parity.checks.model.sample_weights import sample_weight

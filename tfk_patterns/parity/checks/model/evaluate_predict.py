@@ -11,6 +11,9 @@ from tfk_patterns.parity.model_fitting import evaluated
 from tfk_patterns.parity.outcome import Failure
 from tfk_patterns.parity.reference import equal_circumstances
 
+_PREDICT_HINT = (
+    "In `predict_step` call `self(x, training=False)`, change no variable, and return the outputs."
+)
 _TEST_HINT = (
     "In `test_step` call `self(x, training=False)`, update no weights, and return "
     "`self.compute_metrics(x, y, y_pred, sample_weight)` after `self.compute_loss(...)`."
@@ -84,9 +87,9 @@ def _check_predict(subject):
         if subject.cannot_be_called:
             subject.tally.left_out["predict"] = "the model has no `call`"
             return
-        raise failure_of(error, "`predict` raised", "predict, eager", _TEST_HINT) from error
-    _check_inference(steps, "predict", "`predict_step`")
-    subject.compare(before, after, "predict", "variables", _TEST_HINT, "the model before it")
+        raise failure_of(error, "`predict` raised", "predict, eager", _PREDICT_HINT) from error
+    _check_inference(steps, "predict", _PREDICT_HINT)
+    subject.compare(before, after, "predict", "variables", _PREDICT_HINT, "the model before it")
     if subject.is_random:
         subject.tally.left_out["values of predict"] = "inference is random"
         return
@@ -101,7 +104,7 @@ def _check_predict(subject):
         tf.nest.flatten(predicted),
         "predict",
         "outputs",
-        _TEST_HINT,
+        _PREDICT_HINT,
         "model(x, training=False)",
     )
 
@@ -141,7 +144,7 @@ def _check_evaluate(subject):
             return
         hint = _TEST_HINT if subject.overrides("test_step") else _NO_TEST_STEP
         raise failure_of(error, "`evaluate` raised", "evaluate, eager", hint) from error
-    _check_inference(steps, "evaluate", "`test_step`")
+    _check_inference(steps, "evaluate", _TEST_HINT)
     subject.compare(before, after, "evaluate", "variables", _TEST_HINT, "the model before it")
     if subject.is_random or subject.evaluates_at_random:
         subject.tally.left_out["values of evaluate"] = "it draws random numbers"
@@ -211,11 +214,11 @@ def _is_zero_for_other_weights(subject) -> bool:
     return True
 
 
-def _check_inference(steps, method, step_name):
+def _check_inference(steps, method, hint):
     flags = [call.training for step in steps for call in step.calls]
     if any(flag is True for flag in flags):
         raise Failure(
             f"`{method}` calls the model with training=True",
             f"{method}, eager",
-            f"{_TEST_HINT} ({step_name})",
+            hint,
         )

@@ -9,7 +9,7 @@ from tfk_patterns import _keras
 from tfk_patterns.parity import model_fitting, rounding
 from tfk_patterns.parity.arrays import without_number
 from tfk_patterns.parity.check import define_check
-from tfk_patterns.parity.checks.model.optimizing import clipping_of
+from tfk_patterns.parity.checks.model.gradient_clipping import clipping_of
 from tfk_patterns.parity.comparison import Difference, named_leaves
 from tfk_patterns.parity.errors import failure_of
 from tfk_patterns.parity.model_subject import trainable_values

@@ -30,16 +30,32 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Declares the marker and checks what needs no collection to be checked."""
+    """Declares the markers and checks what needs no collection to be checked."""
     config.addinivalue_line(
         "markers",
         "parity: checks tf.keras layers or models, on two CPU devices where TensorFlow has not "
         "started; tests of parametrize_checks have it",
     )
+    config.addinivalue_line("markers", "xdist_group(name): tests that pytest-xdist keeps together")
+    words = config.getoption("--parity-checks")
+    if words is not None and not _names(words):
+        raise pytest.UsageError("--parity-checks must be names of checks with commas, or fast")
     path = config.getoption("--parity-report")
-    if path and path.suffix not in _WRITERS:
+    config.pluginmanager.register(_Summary(path and _writable(path)), "tfk_patterns_summary")
+
+
+def _writable(path):
+    """The absolute path of a report that can be written; makes its folder."""
+    if path.suffix not in _WRITERS:
         raise pytest.UsageError(f"--parity-report must be a .html or .json file. Received: {path}")
-    config.pluginmanager.register(_Summary(path), "tfk_patterns_summary")
+    path = path.absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(f"--parity-report cannot be written: {error}") from error
+    return path
 
 
 def pytest_generate_tests(metafunc):
@@ -74,10 +90,9 @@ def pytest_collection_finish(session):
     together = {}
     for item in session.items:
         if _check_of(item):
-            together.setdefault(item.nodeid.partition("[")[0], {})
-            cases = together[item.nodeid.partition("[")[0]]
-            cases.setdefault(item.callspec.params["case"], []).append(_check_of(item))
-    for checks in (checks for cases in together.values() for checks in cases.values()):
+            key = item.nodeid.partition("[")[0], item.callspec.params["case"]
+            together.setdefault(key, []).append(_check_of(item))
+    for checks in together.values():
         for check in checks:
             check.keep_only({each.name for each in checks})
     if any(item.get_closest_marker("parity") for item in session.items):
@@ -86,16 +101,59 @@ def pytest_collection_finish(session):
         make_two_devices()
 
 
-@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """Lets checks share what they have seen only where all other parameters are the same."""
+    if _check_of(item):
+        _check_of(item).circumstances = _key(item)
+        _check_of(item).result = None
+
+
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Hands on what a check found, in plain values, which pytest-xdist passes between processes."""
-    report = yield
+    outcome = yield
+    report = outcome.get_result()
     check = _check_of(item)
-    if check and check.result and call.when == "call":
-        case = item.callspec.params["case"].name
-        report.parity = {"case": case, "result": check.result.to_dict()}
-        check.result = None
-    return report
+    if check and (call.when == "call" or report.outcome != "passed"):
+        function, others = _key(item)
+        report.parity = {
+            "case": item.callspec.params["case"].name,
+            "in": function + (f"[{', '.join(f'{name} {i}' for name, i in others)}]" * bool(others)),
+            "result": _found(check, report),
+        }
+
+
+def _found(check, report):
+    """What a test found, in plain values; where the check has said nothing, what became of it."""
+    result = _result(check.name, "skipped", "the test did not call the check")
+    if check.result is not None:
+        result = check.result.to_dict()
+    elif report.failed:
+        result = _result(check.name, "failed")
+        result["message"] = f"{report.when} of the test: {_last_line(report)}"
+        result["where"] = report.nodeid
+    elif report.skipped:
+        result["reason"] = _last_line(report)
+    expected = getattr(report, "wasxfail", None)  # by a mark of pytest
+    if expected is not None and report.skipped:
+        result.update(verdict="xfail", reason=expected)
+    return result
+
+
+def _result(check, verdict, reason=""):
+    names = ("layer", "message", "where", "hint", "link")
+    numbers = ("max_abs_error", "max_rel_error")
+    texts = {"check": check, "verdict": verdict, "reason": reason, **dict.fromkeys(names, "")}
+    return {**texts, **dict.fromkeys(numbers)}
+
+
+def _last_line(report):
+    """Why a test failed or was skipped, in one line."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash else str(report.longrepr)
+    return " ".join(text.split())[:300]
 
 
 class _Summary:
@@ -108,8 +166,7 @@ class _Summary:
     def pytest_runtest_logreport(self, report):
         found = getattr(report, "parity", None)
         if found:
-            key = (report.nodeid.partition("[")[0], found["case"])
-            self._found.setdefault(key, []).append(found["result"])
+            self._found.setdefault((found["in"], found["case"]), []).append(found["result"])
 
     def pytest_terminal_summary(self, terminalreporter, config):
         if hasattr(config, "workerinput") or not (self._found or self._path):
@@ -121,24 +178,34 @@ class _Summary:
             f"{_counted(len(self._found), 'case')}, {_counted(sum(counts.values()), 'check')}: "
             + (verdicts or "none ran")
         )
-        for (_, case), found in self._found.items():
+        for case, found in self._named():
             failed = [r["check"] for r in found if r["verdict"] in ("failed", "xpass")]
             if failed:
                 terminalreporter.write_line(f"{case}: {', '.join(failed)}", red=True)
-        if self._path and self._found:
+        if self._path:
             self._write()
             terminalreporter.write_line(f"written to {self._path}")
+
+    def _named(self):
+        """The results of each case, with the test in its name where another has the same case."""
+        cases = Counter(case for _, case in self._found)
+        for (test, case), found in self._found.items():
+            yield (case if cases[case] == 1 else f"{case} in {test}"), found
 
     def _write(self):
         from tfk_patterns.parity import report_file
         from tfk_patterns.parity.report import Report
 
         reports = [
-            Report.from_dict({"case": case, "results": found})
-            for (_, case), found in self._found.items()
+            Report.from_dict({"case": case, "results": found}) for case, found in self._named()
         ]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         getattr(report_file, _WRITERS[self._path.suffix])(self._path, reports)
+
+
+def _key(item):
+    """The test function, and the places of its parameters other than case and check."""
+    others = (pair for pair in item.callspec.indices.items() if pair[0] not in ("case", "check"))
+    return item.nodeid.partition("[")[0], tuple(sorted(others))
 
 
 def _counted(number, word):
@@ -154,11 +221,11 @@ def _check_of(item):
 
 def _loaded():
     """The module of the checks, where a test or a conftest.py has imported it."""
-    return sys.modules.get("tfk_patterns.parity.check")
+    return sys.modules.get("tfk_patterns.parity.selected_check")
 
 
 def _names(words):
-    return [name.strip() for name in words.split(",")]
+    return [name.strip() for name in words.split(",") if name.strip()]
 
 
 def _is_named(check, words):

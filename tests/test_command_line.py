@@ -55,6 +55,9 @@ BOTH_KINDS = [RIGHT, MODEL]
 MADE = Scaled()
 MISTAKEN = LayerCase(Scaled, DATA, expected_failures={"output": "a typing error"})
 NUMBER = 3
+TWINS = [RIGHT, LayerCase(Scaled, DATA)]
+MARKED = [RIGHT, ModelCase(linear, DATA, DATA[:, :1], name="m[/b]<i>")]
+LATE = [RIGHT, LayerCase(lambda: 3, DATA, name="number")]
 """
 CHECKS = ("--checks", "python_state,outputs")
 
@@ -62,11 +65,13 @@ CHECKS = ("--checks", "python_state,outputs")
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
     """Calls the command in a folder with `LAYERS`; returns status, output and error."""
-    for name in ("mine", "mine_layers", "fails", "needs"):
+    for name in ("mine", "fails", "needs", "leaves", "wrong"):
         sys.modules.pop(name, None)
     (tmp_path / "mine.py").write_text(LAYERS, "utf-8")
     (tmp_path / "fails.py").write_text("NUMBER = 1\n1 / 0\n", "utf-8")
     (tmp_path / "needs.py").write_text("import not_installed\n", "utf-8")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n", "utf-8")
+    (tmp_path / "wrong.py").write_text("x = 1\ndef f(:\n", "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
@@ -133,6 +138,13 @@ def test_a_layer_class_takes_its_arguments_and_shapes(check, words):
         (["mine"], "expected package.module:NAME. Received: mine"),
         (["mine.py:RIGHT"], "expected a module, not a file: write mine:RIGHT"),
         (["./a/mine.py:RIGHT"], "expected a module, not a file: write a.mine:RIGHT"),
+        (["../mine.py:RIGHT"], "expected a module, not a file: write package.module:RIGHT"),
+        (["leaves:CASE"], "leaves cannot be imported: SystemExit: 0 ("),
+        (["wrong:CASE"], "wrong cannot be imported: SyntaxError: invalid syntax ("),
+        (["mine:TWINS"], "cases must have different names, which `name=` gives. Received: Scaled"),
+        (["mine:Scaled", "factor=1", "factor=2", "--inputs", "4,3"], "factor is given twice"),
+        (["mine:RIGHT", "--json", "a", "--html", "a"], "--json and --html must be two files."),
+        (["mine:RIGHT", "--check", "outputs"], "there is no option --check"),
         (["nowhere:CASE"], "there is no module `nowhere` here or installed"),
         (["mine.inner:CASE"], "there is no module `mine.inner` here or installed"),
         (["mine:NOTHING"], "there is no `NOTHING` in mine"),
@@ -178,6 +190,19 @@ def test_the_page_has_the_failed_cases_first(check, tmp_path):
     page = (tmp_path / "reports.html").read_text("utf-8")
     assert "1 of 2 cases failed" in page
     assert page.index("Annealed: 1 failed") < page.index("Scaled: 2 passed")
+
+
+def test_a_name_is_no_markup(check):
+    status, output, _ = check("mine:MARKED", "--checks=outputs")
+    assert status == 0
+    assert "m[/b]<i>: not checked" in output
+
+
+def test_what_was_found_before_a_case_that_cannot_be_checked_is_written(check, tmp_path):
+    status, _, error = check("mine:LATE", *CHECKS, "--json", "reports.json")
+    assert (status, error.splitlines()[0][:32]) == (2, "error: number cannot be checked:")
+    found = json.loads((tmp_path / "reports.json").read_text("utf-8"))
+    assert [report["case"] for report in found["reports"]] == ["Scaled"]
 
 
 def test_it_runs_as_a_program(check, tmp_path):

@@ -25,7 +25,9 @@ DATA = np.ones((4, 3), "float32")
 CASES = [LayerCase(lambda: keras.layers.Dense(2), DATA, name="right"), LayerCase(Annealed, DATA)]
 """
 TESTS = """
-@parametrize_checks(CASES, checks=["python_state", "outputs", "masks", "fit"])
+CHECKS = ["python_state", "outputs", "masks", "fit"]
+
+@parametrize_checks(CASES, checks=CHECKS)
 def test_layers(case, check):
     check(case)
 """
@@ -146,10 +148,110 @@ def test_the_report_can_be_a_page(run, pytester):
     assert "self.calls" in page
 
 
-def test_another_kind_of_file_is_an_error_before_anything_runs(run):
-    result = run("--parity-report=parity.pdf")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--parity-report=a.pdf", "--parity-report must be a .html or .json file. Received: a.pdf"),
+        ("--parity-report=file/a.html", "--parity-report cannot be written: *"),
+        ("--parity-report=folder.json", "--parity-report cannot be written: *"),
+        ("--parity-checks=", "--parity-checks must be names of checks with commas, or fast"),
+    ],
+)
+def test_wrong_options_are_errors_before_anything_runs(run, pytester, option, message):
+    (pytester.path / "file").write_text("")
+    (pytester.path / "folder.json").mkdir()
+    result = run(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--parity-report must be a .html or .json file. Received: *.pdf"])
+    result.stderr.fnmatch_lines([f"*{message}"])
+
+
+def _written(pytester):
+    found = json.loads((pytester.path / "parity.json").read_text("utf-8"))
+    return {
+        report["case"]: {result["check"]: result for result in report["results"]}
+        for report in found["reports"]
+    }
+
+
+def test_a_test_that_ends_without_a_verdict_is_in_the_report(pytester):
+    source = """
+import pytest
+
+@pytest.fixture
+def broken():
+    raise OSError("no data")
+
+@parametrize_checks(CASES[:1], checks=CHECKS)
+def test_layers(case, check, request):
+    if check.name == "outputs":
+        request.getfixturevalue("broken")
+    if check.name == "fit":
+        pytest.skip("not today")
+    if check.name != "masks":
+        check(case)
+"""
+    pytester.makepyfile(CASES + TESTS.split("@")[0] + source)
+    pytester.runpytest_inprocess("--parity-report=parity.json")
+    found = _written(pytester)["right"]
+    assert {name: result["verdict"] for name, result in found.items()} == {
+        "python_state": "passed",
+        "outputs": "failed",
+        "masks": "skipped",
+        "fit": "skipped",
+    }
+    assert found["outputs"]["message"] == "call of the test: OSError: no data"
+    assert found["masks"]["reason"] == "the test did not call the check"
+    assert found["fit"]["reason"] == "not today"
+
+
+def test_a_failure_that_pytest_expects_is_expected_in_the_report(pytester):
+    marked = TESTS.replace("def test", '@pytest.mark.xfail(reason="known")\ndef test')
+    pytester.makepyfile("import pytest\n" + CASES + marked)
+    pytester.runpytest_inprocess("--parity-report=parity.json")
+    found = _written(pytester)["Annealed"]["python_state"]
+    assert (found["verdict"], found["reason"]) == ("xfail", "known")
+
+
+def test_what_depends_on_another_parameter_is_checked_for_each(pytester):
+    source = """
+import pytest
+
+STATE = {}
+
+def make():
+    return Annealed() if STATE["broken"] else keras.layers.ReLU()
+
+@pytest.fixture(params=[False, True])
+def broken(request):
+    STATE["broken"] = request.param
+
+@parametrize_checks([LayerCase(make, DATA)], checks=CHECKS)
+def test_layers(broken, case, check):
+    check(case)
+"""
+    pytester.makepyfile(CASES + TESTS.split("@")[0] + source)
+    result = pytester.runpytest_inprocess("--parity-report=parity.json")
+    result.assert_outcomes(passed=3, failed=1, skipped=4)
+    first, second = sorted(_written(pytester))
+    assert first.endswith("::test_layers[broken 0]")
+    assert second.endswith("::test_layers[broken 1]")
+
+
+def test_the_marks_are_known_without_pytest_xdist(run):
+    result = run("-p", "no:xdist", "--strict-markers", "--parity-checks=masks")
+    result.assert_outcomes(skipped=2, deselected=6)
+
+
+def test_all_that_a_check_finds_goes_from_process_to_process(pytester):
+    source = """
+@parametrize_checks(CASES[:1], checks=["low_precision", "finite_differences", "export"])
+def test_layers(case, check):
+    check(case)
+"""
+    pytester.makepyfile(CASES + source)
+    result = pytester.runpytest_inprocess("-n1", "--parity-report=parity.json")
+    result.assert_outcomes(passed=3)
+    assert _written(pytester)["right"]["low_precision"]["max_abs_error"] >= 0.0
 
 
 def test_it_makes_two_devices(run_alone):

@@ -85,6 +85,19 @@ def test_a_part_comes_in_two_widths_and_open_or_closed():
     assert ["open" in attrs for tag, attrs in tags if tag == "details"] == [True, False]
 
 
+def test_a_notebook_changes_nothing(monkeypatch, capsys):
+    text, html_of_notebook = _render.to_text(TABLE), _render.to_html(TABLE)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert _render.to_text(TABLE) == text
+    assert _render.to_html(TABLE) == html_of_notebook
+    assert capsys.readouterr().out == ""
+
+
+def test_a_colour_in_a_text_stays():
+    page = _render.to_page("", "", [_render.Section("", Text("#b42318", "red"), True)])
+    assert ">#b42318" in page
+
+
 def test_text_has_no_colours():
     assert "\x1b" not in _render.to_text(TABLE)
     assert "What <b> & c are" in _render.to_text(TABLE)

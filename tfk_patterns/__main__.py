@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=summary,
             epilog=details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         command.add_arguments(own)
     given, more = parser.parse_known_args(arguments)

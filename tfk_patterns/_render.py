@@ -3,12 +3,15 @@
 import dataclasses
 import html
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
 _WIDTH = 110
 # A page holds each part in two widths and shows one: on a phone the narrow one fits the screen.
 _WIDE, _NARROW = 100, 46
+# In a notebook rich would display what is printed, whatever the file.
+_INTO_A_STRING = {"force_jupyter": False, "legacy_windows": False}
 _NAMES = ("red", "green", "yellow", "blue", "magenta", "cyan", "grey")
 _ON_LIGHT = ("#b42318", "#18794e", "#8a5a00", "#0550ae", "#8250df", "#0e7490", "#59636e")
 _ON_DARK = ("#ff8a80", "#5fd38d", "#e3b341", "#79b8ff", "#d2a8ff", "#56d4dd", "#9aa4b0")
@@ -70,7 +73,7 @@ def to_text(renderable) -> str:
     """The renderable as plain text, without colours."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+    console = Console(**_INTO_A_STRING, file=io.StringIO(), width=_WIDTH, color_system=None)
     console.print(renderable)
     lines = console.file.getvalue().splitlines()
     return "\n".join(line.rstrip() for line in lines)
@@ -103,14 +106,22 @@ def _section(section: Section) -> str:
         _preformatted(section.renderable, width, _ON_LIGHT, f'class="{name}"')
         for name, width in (("wide", _WIDE), ("narrow", _NARROW))
     )
-    for name, colour in zip(_NAMES, _ON_LIGHT, strict=True):
-        wide, narrow = (code.replace(colour, f"var(--{name})") for code in (wide, narrow))
     return _SECTION.format(
         state=" open" if section.is_open else "",
         heading=html.escape(section.heading),
-        wide=wide,
-        narrow=narrow,
+        wide=_with_named_colours(wide),
+        narrow=_with_named_colours(narrow),
     )
+
+
+def _with_named_colours(code: str) -> str:
+    """The code with variables of the page in the place of the light colours, in styles alone."""
+    names = dict(zip(_ON_LIGHT, _NAMES, strict=True))
+
+    def named(style: re.Match) -> str:
+        return re.sub(r"#\w{6}", lambda found: f"var(--{names[found.group()]})", style.group())
+
+    return re.sub(r'style="[^"]*"', named, code)
 
 
 def _preformatted(renderable, width: int, colours: tuple[str, ...], attributes: str) -> str:
@@ -120,7 +131,7 @@ def _preformatted(renderable, width: int, colours: tuple[str, ...], attributes: 
 
     red, green, yellow, blue, magenta, cyan, grey = (parse_rgb_hex(c[1:]) for c in colours)
     eight = [grey, red, green, yellow, blue, magenta, cyan, grey]
-    console = Console(file=io.StringIO(), width=width, record=True, legacy_windows=False)
+    console = Console(**_INTO_A_STRING, file=io.StringIO(), width=width, record=True)
     console.print(renderable)
     return console.export_html(
         theme=TerminalTheme((255, 255, 255), (0, 0, 0), eight, eight),

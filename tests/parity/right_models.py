@@ -159,6 +159,11 @@ def masked():
     return keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
 
 
+def embedded():
+    layers = [keras.layers.Embedding(9, 4), keras.layers.Flatten(), keras.layers.Dense(1)]
+    return keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+
+
 def scored():
     """Has metrics that Keras numbers, and one that gives a number for each class."""
     areas = [keras.metrics.AUC(), keras.metrics.AUC(curve="PR")]

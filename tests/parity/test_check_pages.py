@@ -1,26 +1,15 @@
 """Each check's docstring explains it, with a broken layer that fails it and a mended one."""
 
-import importlib.util
-import pathlib
-import sys
-
 import pytest
 
+from tests.loading import load
 from tfk_patterns import _keras
 from tfk_patterns.parity import check_layer, check_model
 
-ROOT = pathlib.Path(__file__).parents[2]
 RUN = {"layer": check_layer, "model": check_model}
 
 
-def _load_tool():
-    spec = importlib.util.spec_from_file_location("check_pages", ROOT / "tools" / "check_pages.py")
-    tool = sys.modules["check_pages"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
-
-
-check_pages = _load_tool()
+check_pages = load("tools/check_pages.py")
 each_check = pytest.mark.parametrize(
     ("kind", "check"),
     [

@@ -35,6 +35,18 @@ class Contrast(keras.layers.Layer):
         return inputs
 
 
+class ContrastOfPairs(keras.layers.Layer):
+    """The same of two views, at a temperature, and so a loss of about one."""
+
+    def call(self, inputs):
+        one, other = (tf.math.l2_normalize(inputs[:, step], -1) for step in (0, 1))
+        logits = tf.matmul(one, other, transpose_b=True) / 0.5
+        places = tf.range(tf.shape(inputs)[0])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(places, logits)
+        self.add_loss(tf.reduce_mean(losses))
+        return inputs
+
+
 class WarmUp(keras.layers.Layer):
     """Has a weight of zero at first, kept in a variable."""
 
@@ -164,6 +176,7 @@ CASES = [
     LayerCase(UnbiasedVariance, INPUTS),
     LayerCase(UnbiasedVariance, INPUTS[:2], name="UnbiasedVarianceOfTwo"),
     LayerCase(Contrast, INPUTS),
+    LayerCase(ContrastOfPairs, INPUTS),
     LayerCase(WarmUp, INPUTS),
     LayerCase(WarmUpBySamples, INPUTS),
     LayerCase(CallsOnePenaltyTwice, INPUTS),

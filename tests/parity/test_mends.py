@@ -1,8 +1,10 @@
 """A hint names what this library has for the fault it is about, once it has it."""
 
 import importlib
+import re
 
 import pytest
+from tensorflow import keras
 
 import tfk_patterns
 
@@ -26,6 +28,13 @@ def _there(path):
     for part in path.split("."):
         thing = getattr(thing, part, None)
     return thing is not None
+
+
+def test_the_weight_that_is_to_hold_what_changes_starts_at_zero():
+    hint = importlib.import_module("tfk_patterns.parity.checks.python_state")._HINT
+    (code,) = re.findall(r"self\.calls = (self\.add_weight\(.*?\))`", hint.format(name="calls"))
+    layer = keras.layers.Layer()
+    assert float(eval(code, {"self": layer})) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.parity.right_models import (
     Mixup,
     TrainsByDefault,
     classifier,
+    embedded,
     fixed_scaling_sgd,
     functional,
     masked,
@@ -109,6 +110,10 @@ RIGHT = [
     (case(separating, np.sign(X[:, :1]), loss="hinge"), ["evaluate_predict", "sample_weight"]),
     (case(masked, TAGS, x=TOKENS, metrics=["mae"]), ["compiled_metrics", "replicas"]),
     (case(Tagger, TAGS, x=TOKENS, weighted_metrics=["mae"]), ["compiled_metrics", "replicas"]),
+    (
+        case(embedded, name="rows", x=TOKENS, optimizer=lambda: keras.optimizers.Adam(0.1)),
+        ["replicas"],
+    ),
     (
         case(TwoLayers, name="clipped", optimizer=lambda: keras.optimizers.Adam(clipnorm=0.1)),
         ["gradient_clipping"],

@@ -69,22 +69,27 @@ def run(given) -> int:
 
     for option in ("json", "html"):
         usage.check_writable(f"--{option}", getattr(given, option))
+    if given.json and given.json == given.html:
+        raise UsageError(f"--json and --html must be two files. Received: {given.json}")
     make_two_devices()
     cases = _cases(usage.found(given.target), given)
     selected = _selected(given.checks, cases)
     console = Console()
     console = console if console.is_terminal else Console(width=_WIDTH)
     reports = []
-    for case in cases:
-        if selected[type(case)] == []:
-            console.print(f"{case.name}: not checked, since none of these checks is for it\n")
-            continue
-        reports.append(_checked(case, selected[type(case)]))
-        console.print(reports[-1], "")
-    if given.json:
-        write_json(given.json, reports)
-    if given.html:
-        write_html(given.html, reports)
+    try:
+        for case in cases:
+            if selected[type(case)] == []:
+                none = f"{case.name}: not checked, since none of these checks is for it"
+                console.print(none, "", markup=False, highlight=False)
+                continue
+            reports.append(_checked(case, selected[type(case)]))
+            console.print(reports[-1], "")
+    finally:  # what was found before a case that cannot be checked is not lost
+        if given.json:
+            write_json(given.json, reports)
+        if given.html:
+            write_html(given.html, reports)
     return 0 if all(report.passed for report in reports) else 1
 
 
@@ -108,6 +113,12 @@ def _cases(thing: Any, given) -> list[LayerCase | ModelCase]:
         raise UsageError(
             f"{given.target} must be a LayerCase, a ModelCase, a list of such, or a layer class. "
             f"Received: {_shown(thing)}"
+        )
+    names = [case.name for case in cases]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UsageError(
+            f"cases must have different names, which `name=` gives. Received: {', '.join(repeated)}"
         )
     return list(cases)
 

@@ -27,8 +27,7 @@ def found(target: str) -> Any:
     if not (module_name and colon and name):
         raise UsageError(f"expected package.module:NAME. Received: {target}")
     if module_name.endswith(".py") or os.sep in module_name:
-        dotted = module_name.removesuffix(".py").strip("./").replace(os.sep, ".")
-        raise UsageError(f"expected a module, not a file: write {dotted}:{name}")
+        raise UsageError(f"expected a module, not a file: {_as_module(module_name)}:{name}")
     thing = _imported(module_name)
     for part in name.split("."):
         if not hasattr(thing, part):
@@ -63,6 +62,8 @@ def keyword_arguments(words: Iterable[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not (equals and name.isidentifier()):
             raise UsageError(f"expected name=value for the constructor. Received: {word}")
+        if name in arguments:
+            raise UsageError(f"{name} is given twice")
         try:
             arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
@@ -83,6 +84,13 @@ def check_writable(option: str, path: str | None) -> None:
         raise UsageError(f"{option} must be a file in a folder that is there. Received: {path}")
 
 
+def _as_module(path: str) -> str:
+    """How to name the module that is in a file below this folder."""
+    parts = pathlib.PurePath(os.path.normpath(path)).with_suffix("").parts
+    is_here = all(part.isidentifier() for part in parts)
+    return f"write {'.'.join(parts)}" if is_here else "write package.module"
+
+
 def _imported(name: str):
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -93,13 +101,13 @@ def _imported(name: str):
         if name == missing or name.startswith(f"{missing}."):
             raise UsageError(f"there is no module `{name}` here or installed") from error
         raise _failed(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
 
 
-def _failed(name: str, error: Exception) -> UsageError:
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    return UsageError(
-        f"{name} cannot be imported: {kind}: {error} ({where.filename}:{where.lineno})"
-    )
+def _failed(name: str, error: BaseException) -> UsageError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename}:{last.lineno}"
+    if isinstance(error, SyntaxError):  # which says itself where, and the traceback does not
+        where, error = f"{error.filename}:{error.lineno}", SyntaxError(error.msg)
+    return UsageError(f"{name} cannot be imported: {type(error).__name__}: {error} ({where})")

@@ -60,6 +60,7 @@ def _without_nodes(text: str) -> str:
         r"\{\{function_node [^}]*\}\}",
         r"\[\[\{\{node [^}]*\}\}\]\]",
         r"\btf2xla conversion failed while converting .*",
+        r"\bYou can attempt the following resolutions to the problem: .*",
         r"\[Op:[^\]]+\](?: name:.*)?$",
     ):
         text = re.sub(where, "", text, flags=re.DOTALL).strip()

@@ -161,5 +161,5 @@ def _array(leaf):
 
 def _is_symbolic(structure) -> bool:
     """Whether Keras traces shapes, and computes nothing."""
-    leaves = tf.nest.flatten(structure)
+    leaves = tf.nest.flatten(structure, expand_composites=True)  # IndexedSlices, too
     return any(not hasattr(leaf, "numpy") and hasattr(leaf, "dtype") for leaf in leaves)

@@ -18,6 +18,12 @@ from tfk_patterns.parity.outcome import Failure
 
 _NOISE = 0.1  # on trainable weights, so that zeros and ones do not hide what is done with them
 
+_MAKE_HINT = "Call `make()` of the case by hand to see the whole traceback."
+_CALL_HINT = (
+    "Call it on the inputs of the case by hand to see the whole traceback. Their first axis is the "
+    "batch."
+)
+
 
 class Reference:
     """The state that every observation of a case starts from, and the data it is fed.
@@ -64,7 +70,9 @@ class Reference:
             with equal_circumstances():
                 return self._case.make()
         except Exception as error:
-            raise failure_of(error, "the layer cannot be made", check="outputs") from error
+            raise failure_of(
+                error, "the layer cannot be made", "make", _MAKE_HINT, check="outputs"
+            ) from error
 
     def built(self, layer, data: Data | None = None):
         """The layer, called once in eager mode so that all of it is built.
@@ -78,7 +86,7 @@ class Reference:
                     layer, data or self.data, self._case.fixed_kwargs, training=False
                 )
         except Exception as error:
-            hint = "Call it on the inputs of the case by hand to see the whole traceback."
+            hint = _CALL_HINT
             hint = MADE_IN_CALL if makes_state(error) else hint
             raise failure_of(
                 error, "the layer cannot be built and called", "eager", hint, check="outputs"

@@ -101,4 +101,4 @@ class Result:
 
 def _finite(value: float | None) -> float | None:
     """JSON has no infinity, which is the error of a wrong shape."""
-    return value if value is not None and math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None

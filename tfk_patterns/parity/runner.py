@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.parity.case import LayerCase
-from tfk_patterns.parity.check import Check, SelectedCheck, Verdicts
+from tfk_patterns.parity.check import Check, Verdicts
 from tfk_patterns.parity.checks import LAYER_CHECKS
 from tfk_patterns.parity.checks.model import MODEL_CHECKS
 from tfk_patterns.parity.checks.model.custom_layers import custom_layers, with_those_on_layers
 from tfk_patterns.parity.model_case import OF_LAYER, ModelCase
 from tfk_patterns.parity.model_subject import ModelSubject
 from tfk_patterns.parity.report import ParityError, Report
+from tfk_patterns.parity.selected_check import SelectedCheck
 from tfk_patterns.parity.subject import Subject
 
 _CHECKS = {"layer": LAYER_CHECKS, "model": MODEL_CHECKS}

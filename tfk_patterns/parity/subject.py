@@ -203,6 +203,6 @@ def _as_finding_of_fit(error: Exception, mode: str, where: str) -> Exception:
 
 
 _TRACEABLE = (
-    "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if` or `for` on a "
-    "tensor's value (tf.cond and tf.while_loop serve)."
+    "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if`, `for`, `min` or "
+    "`max` on a tensor's value (tf.cond, tf.while_loop, tf.minimum and tf.maximum serve)."
 )

@@ -38,9 +38,9 @@ def frozen_randomness(subject):
 
         class DropPath(keras.layers.Layer):
             def call(self, inputs, training=None):
-                if training and np.random.uniform() < 0.5:
-                    return tf.zeros_like(inputs)
-                return inputs
+                if not training:
+                    return inputs
+                return 2.0 * inputs if np.random.uniform() < 0.5 else tf.zeros_like(inputs)
 
 
         case = LayerCase(DropPath, steps)
@@ -52,7 +52,7 @@ def frozen_randomness(subject):
                 if not training:
                     return inputs
                 kept = tf.random.uniform((tf.shape(inputs)[0], 1, 1)) < 0.5
-                return tf.where(kept, inputs, 0.0)
+                return tf.where(kept, 2.0 * inputs, 0.0)
 
 
         case = LayerCase(DropPath, steps)

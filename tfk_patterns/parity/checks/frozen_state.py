@@ -42,7 +42,9 @@ def frozen_state(subject):
 
         class Centred(keras.layers.Layer):
             def build(self, input_shape):
-                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.mean = self.add_weight(
+                    name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False
+                )
                 self.built = True
 
             def call(self, inputs, training=None):
@@ -57,7 +59,9 @@ def frozen_state(subject):
 
         class Centred(keras.layers.Layer):
             def build(self, input_shape):
-                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.mean = self.add_weight(
+                    name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False
+                )
                 self.built = True
 
             def call(self, inputs, training=None):

@@ -10,8 +10,9 @@ from tfk_patterns.parity.outcome import Failure, Skip
 from tfk_patterns.parity.state import is_float, kept_on_purpose, moved
 
 _HINT = (
-    "Write state only where `training` is true (`if training:`), and pass `training` on to the "
-    "layers that the layer calls: a prediction must not change the model."
+    "Write state only in training, and not where the layer is frozen (`if training and "
+    "self.trainable:`), and pass `training` on to the layers that the layer calls: a prediction "
+    "must not change the model."
 )
 
 
@@ -33,7 +34,9 @@ def inference_state(subject):
 
         class Centred(keras.layers.Layer):
             def build(self, input_shape):
-                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.mean = self.add_weight(
+                    name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False
+                )
                 self.built = True
 
             def call(self, inputs):
@@ -47,7 +50,9 @@ def inference_state(subject):
 
         class Centred(keras.layers.Layer):
             def build(self, input_shape):
-                self.mean = self.add_weight(name="mean", shape=input_shape[-1:], trainable=False)
+                self.mean = self.add_weight(
+                    name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False
+                )
                 self.built = True
 
             def call(self, inputs, training=None):

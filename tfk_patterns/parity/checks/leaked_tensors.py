@@ -10,9 +10,9 @@ _HINT = (
     "weight with `assign`, or keep a NumPy array in its place."
 )
 _HINT_FIRST_CALL = (
-    "Keras 3 runs `build` in the graph where the first call is traced, as in `fit` of a model that "
-    "is not built: keep a NumPy array or a weight in the place of a tensor, or make the tensor "
-    "with `with tf.init_scope():`."
+    "In `fit` the first call may be traced, and what it makes and keeps is a tensor of that graph; "
+    "on Keras 3 so is what `build` makes then. Keep a NumPy array or a weight in the place of a "
+    "tensor, or make the tensor under `with tf.init_scope():`."
 )
 
 

@@ -139,10 +139,14 @@ class _Change:
     def is_by_the_size(self) -> bool:
         """Whether it is by about the same factor each time.
 
-        What only is another estimate (a divisor of N - 1), or grows with the logarithm of the
-        number of samples, as a contrast with all others in the batch does, changes ever less.
+        What only is another estimate (a divisor of N - 1) changes ever less; what grows with the
+        logarithm of the number of samples, as a contrast with all others in the batch does,
+        changes by about the same number.
         """
         first, second = self.factors
+        steps = np.diff(self.values)
+        if np.isclose(*steps, rtol=0.1, atol=0.0):
+            return False
         grows = first > _MODEST and second > 0.9 * first
         return grows or (first < 1 / _MODEST and second < 1.1 * first)
 

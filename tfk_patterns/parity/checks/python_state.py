@@ -8,7 +8,7 @@ from tfk_patterns.parity.outcome import Failure
 _HINT = (
     "Python code in `call` runs when the graph is traced, and not in each of its steps: keep what "
     "changes from call to call in a weight, as in `self.{name} = self.add_weight(name='{name}', "
-    "shape=(), trainable=False)` and `self.{name}.assign_add(1.0)`."
+    "shape=(), initializer='zeros', trainable=False)` and `self.{name}.assign_add(1.0)`."
 )
 _COUNTED = ("one eager call", "two eager calls", "three eager calls")
 _COUNTED_IN_GRAPH = ("one call", "two calls", "three calls")
@@ -45,7 +45,9 @@ def python_state(subject):
 
         class Annealed(keras.layers.Layer):
             def build(self, input_shape):
-                self.calls = self.add_weight(name="calls", shape=(), trainable=False)
+                self.calls = self.add_weight(
+                    name="calls", shape=(), initializer="zeros", trainable=False
+                )
                 self.built = True
 
             def call(self, inputs, training=None):

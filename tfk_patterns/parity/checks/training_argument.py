@@ -26,6 +26,7 @@ _HINT = (
 )
 _HELD = "called by a layer that is called"
 _LITERAL = "Pass `training=training` on to the layers and helpers that `call` uses."
+_NOT_REPEATED = "a call cannot be repeated, for draws or hidden state"
 
 
 @define_check(
@@ -96,6 +97,7 @@ def training_argument(subject):
         raise Failure(text, f"{_HELD} with training=True", _HINT)
     if literally:
         _require_no_effect(subject, calls, inferred, literally[0])
+    subject.skip_if_nothing(_NOT_REPEATED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +142,7 @@ def _compare(subject, calls, expected, training, found, where):
         {name: value for name, value in result.state.items() if is_float(value) or not draws}
         for result in (expected, found)
     ]
+    before = dataclasses.replace(subject.tally)
     try:
         for what in ("outputs", "losses"):
             one, other = getattr(expected.call, what), getattr(found.call, what)
@@ -148,7 +151,8 @@ def _compare(subject, calls, expected, training, found, where):
     except Failure:
         if _equal(expected, calls.directly(training)):
             raise
-        subject.tally.left_out[where] = "a call cannot be repeated, for draws or hidden state"
+        subject.tally.withdraw(before)
+        subject.tally.left_out[where] = _NOT_REPEATED
 
 
 def _require_no_effect(subject, calls, inferred, name):

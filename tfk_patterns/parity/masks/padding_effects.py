@@ -22,7 +22,7 @@ IGNORED = (
 )
 LENGTH = (
     "The number of steps, padding included, enters the result: divide by the number of valid "
-    "steps, `tf.reduce_sum(mask)`, and take the last valid step, not the last one." + _POOLING
+    "steps, at least 1, and take the last valid step, not the last one." + _POOLING
 )
 
 
@@ -34,7 +34,7 @@ def compare_content(subject: Subject, layer, training: bool) -> None:
     """
     expected, valid = effects(subject, layer, subject.data, training)
     for magnitude in padding.magnitudes(subject):
-        where = f"eager, training={training}, padding of magnitude {magnitude:g}"
+        where = f"eager, training={training}, numbers up to {magnitude:g} in the padding"
         data = padding.with_rubbish(subject.data, magnitude)
         found, _ = effects(subject, layer, data, training, valid)
         if _is_finite(expected) and not _is_finite(found) and _overflows(subject, data, training):

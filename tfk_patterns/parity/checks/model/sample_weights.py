@@ -70,6 +70,7 @@ def sample_weight(subject):
         case = ModelCase(make, x, y)
     """
     batch = batch_with_targets(subject)
+    subject.fitted  # noqa: B018 - what fails without weights is not this check's matter
     half = subject.case.batch_size // 2
     if not half:
         raise Skip("a step has one sample")

@@ -124,9 +124,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def _found(check, report):
-    """What a test found, in plain values; where the check has said nothing, what became of it."""
+    """What the check found, in plain values, or what became of the test without it."""
     result = _result(check.name, "skipped", "the test did not call the check")
-    if check.result is not None:
+    if check.result and (check.result.is_failure or not report.failed):
         result = check.result.to_dict()
     elif report.failed:
         result = _result(check.name, "failed")

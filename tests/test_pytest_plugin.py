@@ -204,6 +204,25 @@ def test_layers(case, check, request):
     assert found["fit"]["reason"] == "not today"
 
 
+def test_a_test_that_fails_after_its_check_has_failed(pytester):
+    source = """
+@parametrize_checks(CASES[:1], checks=["outputs"])
+def test_layers(case, check):
+    check(case)
+    assert case is None
+"""
+    pytester.makepyfile(CASES + source)
+    pytester.runpytest_inprocess("--parity-report=parity.json")
+    assert _written(pytester)["right"]["outputs"]["verdict"] == "failed"
+
+
+def test_a_report_without_a_case_is_not_passed(run, pytester):
+    run("--parity-report=parity.json", "-k", "nothing")
+    assert json.loads((pytester.path / "parity.json").read_text("utf-8"))["passed"] is False
+    run("--parity-report=parity.html", "-k", "nothing")
+    assert "No case was checked" in (pytester.path / "parity.html").read_text("utf-8")
+
+
 def test_a_failure_that_pytest_expects_is_expected_in_the_report(pytester):
     marked = TESTS.replace("def test", '@pytest.mark.xfail(reason="known")\ndef test')
     pytester.makepyfile("import pytest\n" + CASES + marked)

@@ -15,7 +15,6 @@ _STYLES = {
     "xfail": "yellow",
     "xpass": "bold red",
 }
-_FAILING = ("failed", "xpass")
 _NARROW = 72  # a table on fewer columns than these would be all folds
 
 
@@ -44,7 +43,7 @@ class Report:
     @property
     def failures(self) -> tuple[Result, ...]:
         """The results that make the report fail."""
-        return tuple(r for r in self.results if r.verdict in _FAILING)
+        return tuple(result for result in self.results if result.is_failure)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -92,7 +91,7 @@ class Findings:
         from rich.text import Text
 
         yield from map(_explained, self.report.failures)
-        others = [result for result in self.report.results if result.verdict not in _FAILING]
+        others = [result for result in self.report.results if not result.is_failure]
         if others:
             yield Text("")
             yield _list(others) if options.max_width < _NARROW else _table(others)

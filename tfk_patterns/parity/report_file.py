@@ -24,7 +24,8 @@ def write_html(path: str | os.PathLike, reports: Sequence[Report]) -> None:
         )
         for report in [*failed, *passed]
     ]
-    title = f"{len(failed)} of {len(reports)} cases failed" if failed else "All cases passed"
+    title = "All cases passed" if passed else "No case was checked"
+    title = f"{len(failed)} of {len(reports)} cases failed" if failed else title
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     _write(path, _render.to_page(title, versions, sections))
 
@@ -34,7 +35,7 @@ def write_json(path: str | os.PathLike, reports: Sequence[Report]) -> None:
     data = {
         "schema_version": SCHEMA_VERSION,
         "versions": _versions(),
-        "passed": all(report.passed for report in reports),
+        "passed": bool(reports) and all(report.passed for report in reports),
         "reports": [report.to_dict() for report in reports],
     }
     _write(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")

@@ -65,6 +65,11 @@ class Result:
         return self.failure.hint if self.failure else ""
 
     @property
+    def is_failure(self) -> bool:
+        """Whether it makes a report fail."""
+        return self.verdict in ("failed", "xpass")
+
+    @property
     def found_wrong(self) -> bool:
         """Whether the check found something wrong, expected or itself a consequence."""
         return self.verdict in ("failed", "xfail") or bool(self.follows_from)

@@ -197,9 +197,19 @@ class _Summary:
         from tfk_patterns.parity.report import Report
 
         reports = [
-            Report.from_dict({"case": case, "results": found}) for case, found in self._named()
+            Report.from_dict({"case": case, "results": _in_order(found)})
+            for case, found in self._named()
         ]
         getattr(report_file, _WRITERS[self._path.suffix])(self._path, reports)
+
+
+def _in_order(found):
+    """The results in the order of the checks: pytest-xdist ends them in any other."""
+    from tfk_patterns.parity import list_checks
+
+    names = {result["check"] for result in found}
+    order = list_checks("model" if names <= set(list_checks("model")) else "layer")
+    return sorted(found, key=lambda result: order.index(result["check"]))
 
 
 def _key(item):

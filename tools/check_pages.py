@@ -40,8 +40,6 @@ _PAGE = """\
 
 {summary}
 
-{text}
-
 **The bug.** {bug}
 
 ## Broken{where}
@@ -107,8 +105,13 @@ def explained(check: Check) -> Explained:
         )
     parts = {name: (value or "").strip("\n") for name, value in found.groupdict().items()}
     generation = int(parts.pop("generation") or 0) or None
-    code = {name: textwrap.dedent(parts.pop(name)) for name in ("broken", "mended")}
+    code = {name: _dense(parts.pop(name)) for name in ("broken", "mended")}
     return Explained(**parts, **code, generation=generation)
+
+
+def _dense(code: str) -> str:
+    """The code of an example with one empty line at most between its parts."""
+    return re.sub(r"\n{3,}", "\n\n", textwrap.dedent(code))
 
 
 def pages() -> dict[pathlib.Path, str]:
@@ -122,11 +125,10 @@ def pages() -> dict[pathlib.Path, str]:
 
 def _page(kind: str, check: Check) -> str:
     parts = explained(check)
-    page = _PAGE.format(
+    return _PAGE.format(
         name=check.name,
         function=f"check_{kind}",
-        summary=parts.summary,
-        text=parts.text,
+        summary="\n\n".join(filter(None, (parts.summary, parts.text))),
         bug=re.sub(r"(https?://\S+[^\s.,;:)])", r"<\1>", parts.bug),
         where=f", on Keras {parts.generation}" if parts.generation else "",
         broken=parts.broken,
@@ -135,7 +137,6 @@ def _page(kind: str, check: Check) -> str:
         link=check.link,
         note=_TWO_DEVICES if check.name == "replicas" else "",
     )
-    return re.sub(r"\n{3,}", "\n\n", page)
 
 
 def _index() -> str:

@@ -274,6 +274,15 @@ def test_the_harness_leaves_everything_as_it_was(layer):
     assert tf.executing_eagerly()
 
 
+def test_what_several_checks_come_upon_is_said_once():
+    class Fails(keras.layers.Layer):
+        def call(self, inputs):
+            raise ValueError("two inputs, please")
+
+    found = verdicts(LayerCase(Fails, INPUTS), checks="fast")
+    assert [check for check, verdict in found.items() if verdict == "failed"] == ["wrapped_call"]
+
+
 def test_a_tolerance_decides():
     class NearlySame(keras.layers.Layer):
         def call(self, inputs):

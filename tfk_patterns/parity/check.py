@@ -72,6 +72,7 @@ class Verdicts(Mapping):
         self._checks = {check.name: check for check in checks}
         self._results: dict[str, Result] = {}
         self._asked: set[str] = set()  # whose results are being found
+        self._finders: dict[str, str] = {}  # of what is the matter of a check that is not run
 
     def __getitem__(self, name: str) -> Result:
         result = self._result(name)
@@ -130,8 +131,11 @@ class Verdicts(Mapping):
         expected = self._subject.case.expected_failures.get(check.name)
         if expected is not None:
             return Result(check.name, "xfail", expected, failure=failure, link=check.link)
-        if failure.check in self._checks and failure.check != check.name:
-            wrong = [*wrong, failure.check]
+        matter = failure.check or check.name
+        if matter not in self._checks:
+            matter = self._finders.setdefault(matter, check.name)
+        if matter != check.name:
+            wrong = [*wrong, matter]
         if wrong:
             return Result(check.name, "skipped", f"follows from {wrong[0]}", folded=failure)
         return Result(check.name, "failed", failure=failure, link=check.link)

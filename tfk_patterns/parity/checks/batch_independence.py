@@ -17,7 +17,7 @@ _HINT = (
 
 
 @define_check(
-    follows=("outputs", "python_state", "random_inference", "batch_sizes"),
+    follows=("outputs", "python_state", "random_inference", "inference_state", "batch_sizes"),
     link="https://keras.io/api/layers/normalization_layers/batch_normalization/",
     fast=True,
 )

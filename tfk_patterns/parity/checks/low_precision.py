@@ -18,12 +18,12 @@ _TOLERANCES = {"mixed_float16": 2e-2, "mixed_bfloat16": 1e-1}
 _OWN = "the case's own values"
 _OVERFLOW_HINT = (
     "Float16 ends at 65504, and below 6e-8 is zero: 1e-9 or 1e-12 as an epsilon, -1e9 as a mask, "
-    "squares and sums do not fit it. Compute such a part in float32, and cast the result to the "
-    "input's dtype."
+    "squares and sums do not fit it. Compute such a part in float32 where `x.dtype.size < 4`, "
+    "and cast the result to the input's dtype."
 )
 _ROUNDING_HINT = (
     "Sums over many elements, running means and differences of near values need float32: compute "
-    "them in it, and cast the result to the input's dtype."
+    "them in it where `x.dtype.size < 4`, and cast the result to the input's dtype."
 )
 
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.errors import in_one_line, users_line
+from tfk_patterns.parity.errors import in_one_line, shown_apart, users_line
 
 
 def test_a_short_error_is_told_whole():
@@ -54,3 +54,11 @@ def test_an_eager_operation_is_not_named_by_its_kernel():
     told = in_one_line(caught.value)
     assert told.startswith("InvalidArgumentError: Number of ways to split should evenly divide")
     assert told.endswith("num_split 2")
+
+
+def test_long_texts_are_shown_from_where_they_differ():
+    one, other = (str([*range(100), last]) for last in ("a", "b"))
+    shown = shown_apart(one, other)
+    assert all(text.startswith("... ") and len(text) <= 70 for text in shown)
+    assert [text[-4:] for text in shown] == ["'a']", "'b']"]
+    assert shown_apart("1", "2") == ("1", "2")

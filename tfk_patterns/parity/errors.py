@@ -117,6 +117,19 @@ def shown(value: Any, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 4]} ..."
 
 
+def shown_apart(one: str, other: str, width: int = 60) -> tuple[str, str]:
+    """Two texts, each cut to what a report has room for, from a little before they differ."""
+    pairs = enumerate(zip(one, other, strict=False))
+    common = next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    start = max(0, common - width // 3) if max(len(one), len(other)) > width else 0
+
+    def cut(text: str) -> str:
+        part = text[start : start + width]
+        return ("... " if start else "") + part + (" ..." if text[start + width :] else "")
+
+    return cut(one), cut(other)
+
+
 @contextlib.contextmanager
 def blamed(message: str, where: str = "", hint: str = "", check: str | None = None) -> Iterator:
     """Makes a `Failure` of an error raised inside: what was tried, the error, the user's line."""

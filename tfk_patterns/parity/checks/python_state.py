@@ -3,6 +3,7 @@
 import re
 
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.errors import shown_apart
 from tfk_patterns.parity.outcome import Failure
 
 _HINT = (
@@ -10,6 +11,7 @@ _HINT = (
     "changes from call to call in a weight, as in `self.{name} = self.add_weight(name='{name}', "
     "shape=(), initializer='zeros', trainable=False)` and `self.{name}.assign_add(1.0)`."
 )
+_ABSENT = "not there"
 _COUNTED = ("one eager call", "two eager calls", "three eager calls")
 _COUNTED_IN_GRAPH = ("one call", "two calls", "three calls")
 
@@ -76,15 +78,10 @@ def _compare(path, in_eager, in_graph, training):
     own = re.fullmatch(r"self\.(\w+)", path)
     for number in reversed(range(len(in_eager))):
         if in_eager[number] != in_graph[number]:
+            eager, graph = shown_apart(in_eager[number] or _ABSENT, in_graph[number] or _ABSENT)
             raise Failure(
-                f"`{path}` is {_shown(in_eager[number])} after {_COUNTED[number]} and "
-                f"{_shown(in_graph[number])} after {_COUNTED_IN_GRAPH[number]} of the graph",
+                f"`{path}` is {eager} after {_COUNTED[number]} and {graph} after "
+                f"{_COUNTED_IN_GRAPH[number]} of the graph",
                 where=f"training={training}",
                 hint=_HINT.format(name=own.group(1) if own else "calls"),
             )
-
-
-def _shown(text: str | None) -> str:
-    if text is None:
-        return "not there"
-    return text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}"

@@ -94,4 +94,5 @@ def _largest(one, other) -> str:
         return ""
     place = np.argmax(np.abs(one.astype(np.float64) - other.astype(np.float64)))
     index = [int(i) for i in np.unravel_index(place, one.shape)]
-    return f": {other.flat[place]:.6g} and {one.flat[place]:.6g} at {index}"
+    where = f" at {index}" if index else ""
+    return f": {other.flat[place]:.6g} and {one.flat[place]:.6g}{where}"

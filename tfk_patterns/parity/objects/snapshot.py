@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _keras
-from tfk_patterns.parity.errors import shown
+from tfk_patterns.parity.errors import shown_apart
 from tfk_patterns.parity.objects import object_graph
 from tfk_patterns.parity.objects.captured import own_classes
 from tfk_patterns.parity.outcome import Failure
@@ -40,9 +40,9 @@ class Place:
         """Raises a `Failure` if the value is another one by now."""
         now = self.read()
         if not _same(self.value, now):
+            before, after = shown_apart(repr(self.value), repr(now))
             raise Failure(
-                f"making and calling another instance changes {self.path} from "
-                f"{shown(self.value, 60)} to {shown(now, 60)}",
+                f"making and calling another instance changes {self.path} from {before} to {after}",
                 where=self.path,
                 hint=_HINT,
             )

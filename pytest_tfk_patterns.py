@@ -61,8 +61,14 @@ def _writable(path):
 def pytest_generate_tests(metafunc):
     """Checks, once there are checks to choose from, that those in `--parity-checks` are there."""
     words = metafunc.config.getoption("--parity-checks")
-    if words and words != "fast" and _loaded() and "check" in metafunc.fixturenames:
-        _require_that_they_exist(_names(words))
+    if not words or words == "fast" or not _loaded() or "check" not in metafunc.fixturenames:
+        return
+    from tfk_patterns.parity.runner import require_checks
+
+    try:
+        require_checks(_names(words))
+    except ValueError as error:  # an error of the collection is what pytest-xdist shows, too
+        raise pytest.Collector.CollectError(f"--parity-checks: {error}") from error
 
 
 def pytest_itemcollected(item):
@@ -77,9 +83,9 @@ def pytest_collection_modifyitems(config, items):
     checks = {item: _check_of(item) for item in items if _check_of(item)}
     if not words or not checks:
         return
-    left_out = [item for item, check in checks.items() if not _is_named(check, words)]
+    left_out = {item for item, check in checks.items() if not _is_named(check, words)}
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 
 
@@ -240,15 +246,3 @@ def _names(words):
 
 def _is_named(check, words):
     return check.is_fast if words == "fast" else check.name in _names(words)
-
-
-def _require_that_they_exist(names):
-    from tfk_patterns.parity import list_checks
-
-    there = {*list_checks("layer"), *list_checks("model")}
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        raise pytest.Collector.CollectError(  # which pytest-xdist shows, too
-            f"--parity-checks: there is no check {', '.join(unknown)}. There are: "
-            + ", ".join(sorted(there))
-        )

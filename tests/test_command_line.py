@@ -162,6 +162,7 @@ def test_a_layer_class_takes_its_arguments_and_shapes(check, words):
         (["mine:RIGHT", "--inputs", "4,3"], "--inputs is for a layer class. Received: LayerCase("),
         (["mine:RIGHT", "factor=2"], "name=value is for a layer class. Received: LayerCase("),
         (["mine:RIGHT", "--checks", "output"], "there is no check output. There are: batch_"),
+        (["mine:RIGHT", "--checks", ","], "no check is named. There are: batch_"),
         (["mine:RIGHT", "--html", "no/a.html"], "--html must be a file in a folder that is there"),
         (["mine:RIGHT", "--json", "."], "--json must be a file in a folder that is there"),
         (["mine:RIGHT", "--quick"], "there is no option --quick"),
@@ -203,6 +204,10 @@ def test_what_was_found_before_a_case_that_cannot_be_checked_is_written(check, t
     assert (status, error.splitlines()[0][:32]) == (2, "error: number cannot be checked:")
     found = json.loads((tmp_path / "reports.json").read_text("utf-8"))
     assert [report["case"] for report in found["reports"]] == ["Scaled"]
+    assert not found["passed"]
+    check("mine:LATE", *CHECKS, "--html", "reports.html")
+    page = (tmp_path / "reports.html").read_text("utf-8")
+    assert "Broken off after 1 passed, 0 failed" in page
 
 
 def test_it_runs_as_a_program(check, tmp_path):

@@ -25,8 +25,10 @@ from tfk_patterns.parity import (
     check_model,
     list_checks,
 )
+from tfk_patterns.parity.errors import shown
 from tfk_patterns.parity.replication.devices import make_two_devices
 from tfk_patterns.parity.report_file import write_html, write_json
+from tfk_patterns.parity.runner import require_checks
 
 _WIDTH = 110  # where it is no terminal
 
@@ -76,7 +78,7 @@ def run(given) -> int:
     selected = _selected(given.checks, cases)
     console = Console()
     console = console if console.is_terminal else Console(width=_WIDTH)
-    reports = []
+    reports, is_whole = [], False
     try:
         for case in cases:
             if selected[type(case)] == []:
@@ -85,11 +87,12 @@ def run(given) -> int:
                 continue
             reports.append(_checked(case, selected[type(case)]))
             console.print(reports[-1], "")
+        is_whole = True
     finally:  # what was found before a case that cannot be checked is not lost
         if given.json:
-            write_json(given.json, reports)
+            write_json(given.json, reports, is_whole)
         if given.html:
-            write_html(given.html, reports)
+            write_html(given.html, reports, is_whole)
     return 0 if all(report.passed for report in reports) else 1
 
 
@@ -144,8 +147,7 @@ def _case_of_class(layer_class: type, given) -> LayerCase:
 
 
 def _shown(thing: Any) -> str:
-    text = f"a class, {thing.__name__}" if isinstance(thing, type) else repr(thing)
-    return text if len(text) <= 100 else f"{text[:100]} ..."
+    return f"a class, {thing.__name__}" if isinstance(thing, type) else shown(thing, 100)
 
 
 def _selected(words: str | None, cases: Sequence) -> dict[type, Any]:
@@ -153,13 +155,11 @@ def _selected(words: str | None, cases: Sequence) -> dict[type, Any]:
     kinds = {LayerCase: "layer", ModelCase: "model"}
     if words in (None, "fast"):
         return dict.fromkeys(kinds, words)
-    names = [name.strip() for name in words.split(",")]
-    there = {name for case in cases for name in list_checks(kinds[type(case)])}
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        raise UsageError(
-            f"there is no check {', '.join(unknown)}. There are: {', '.join(sorted(there))}"
-        )
+    names = [name.strip() for name in words.split(",") if name.strip()]
+    try:
+        require_checks(names, {kinds[type(case)] for case in cases})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return {
         case: [name for name in names if name in list_checks(kind)] for case, kind in kinds.items()
     }

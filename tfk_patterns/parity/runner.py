@@ -39,6 +39,20 @@ def list_checks(kind: str = "layer") -> tuple[str, ...]:
     return tuple(check.name for check in _CHECKS[_validate.one_of("kind", kind, _CHECKS)])
 
 
+def require_checks(names: Iterable[str], kinds: Iterable[str] = ("layer", "model")) -> None:
+    """Checks words of a user's, whether each names a check of one of some kinds.
+
+    Raises:
+        ValueError: There are none, or one names no check.
+    """
+    names = list(names)
+    there = {name for kind in kinds for name in list_checks(kind)}
+    unknown = [name for name in names if name not in there]
+    if unknown or not names:
+        missing = f"there is no check {', '.join(unknown)}" if unknown else "no check is named"
+        raise ValueError(f"{missing}. There are: {', '.join(sorted(there))}")
+
+
 def check_layer(
     case: LayerCase, *, checks: str | Iterable[str] | None = None, on_fail: str = "raise"
 ) -> Report:

@@ -27,7 +27,7 @@ def watched_calls(
             before(layer, *args, **kwargs)
         try:
             return original(layer, *args, **kwargs)
-        except Exception:
+        except Exception:  # it is told of, and goes on its way
             if on_error is not None:
                 on_error(layer)
             raise

@@ -28,8 +28,8 @@ def python_state(subject):
     `leaked_tensors`' matter.
 
     Bug: A counter in Python is counted when `call` is traced, once or twice in a training of any
-    length, and what it should warm up or anneal stays where it was then: nothing is said
-    (https://www.tensorflow.org/guide/function#executing_python_side_effects).
+    length, and what it should warm up, anneal or do every so many steps stays where it was then:
+    nothing is said (https://github.com/tensorflow/tensorflow/issues/55478).
 
     Broken::
 

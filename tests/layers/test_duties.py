@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.layers.cases import CASES
-from tests.layers.models import data_of, layer_in, model_of, targets_of
+from tests.layers.models import data_of, draws, layer_in, model_of, targets_of
 
 # Relative to the largest value; half the digits of float16 and bfloat16 and a little less.
 PRECISIONS = {"float64": 1e-12, "float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}
@@ -25,8 +25,17 @@ def remade(layer, **changes):
     return type(layer).from_config({**layer.get_config(), **changes})
 
 
+def alike(layer, case, **changes):
+    """The same layer made again, with the same state."""
+    again = remade(layer, **changes)
+    for one in (layer, again):
+        call(one, case)
+    again.set_weights(layer.get_weights())
+    return again
+
+
 def call(layer, case, training=False):
-    outputs = layer(case.inputs, mask=case.mask, training=training)
+    outputs = layer(case.inputs, mask=case.mask, training=training, **case.call_kwargs)
     return np.asarray(tf.cast(outputs, tf.float64)), [float(loss) for loss in layer.losses]
 
 
@@ -40,15 +49,16 @@ def assert_close(actual, expected, tolerance):
 def test_precisions(case, policy):
     """Every policy gives the float64 result to its digits; losses are float32 at least."""
     layer = remade(case.make(), dtype=policy)
-    exact = remade(layer, dtype="float64")
+    exact = alike(layer, case, dtype="float64")
     for training in (False, True):
-        if training and getattr(layer, "rate", 0):
-            continue  # without a seed each layer drops others; values are tested elsewhere
+        if training and draws(case):
+            continue  # precisions draw other numbers; values are tested elsewhere
         outputs, losses = call(layer, case, training)
         expected, expected_losses = call(exact, case, training)
         assert_close(outputs, expected, PRECISIONS[policy])
         assert_close(losses, expected_losses, max(PRECISIONS[policy], 1e-6))
-    assert layer(case.inputs, mask=case.mask).dtype == layer.compute_dtype
+    outputs = layer(case.inputs, mask=case.mask, **case.call_kwargs)
+    assert outputs.dtype == layer.compute_dtype
     assert all(loss.dtype == tf.float32 for loss in layer.losses)
 
 
@@ -57,18 +67,26 @@ def test_unknown_dimensions(case):
     """In a functional model, and in a function whose signature leaves all but features open."""
     model = model_of(case)
     layer = layer_in(model, case)
-    signature = [tf.TensorSpec([None] * (case.inputs.ndim - 1) + [case.inputs.shape[-1]])]
-    if case.mask is not None:
-        signature.append(tf.TensorSpec([None] * case.mask.ndim, tf.bool))
+    others = [tf.TensorSpec([None, *array.shape[1:]]) for array in case.call_kwargs.values()]
+    inputs = tf.nest.map_structure(
+        lambda array: tf.TensorSpec([None] * (array.ndim - 1) + [array.shape[-1]]), case.inputs
+    )
+    mask = tf.nest.map_structure(
+        lambda array: None if array is None else tf.TensorSpec([None] * array.ndim, tf.bool),
+        case.mask,
+    )
 
-    @tf.function(input_signature=signature)
-    def traced(inputs, mask=None):
-        return layer(inputs, mask=mask)
+    @tf.function
+    def traced(inputs, mask, others):
+        names = dict(zip(case.call_kwargs, others, strict=True))
+        return layer(inputs, mask=mask, **names)
 
     state = layer.get_weights()
     expected, _ = call(layer, case)
     layer.set_weights(state)
-    outputs = traced(case.inputs) if case.mask is None else traced(case.inputs, case.mask)
+    concrete = traced.get_concrete_function(inputs, mask, others)
+    arrays = tf.nest.flatten((case.inputs, case.mask, list(case.call_kwargs.values())))
+    outputs = concrete(*(tf.constant(array) for array in arrays if array is not None))
     tolerance = 4e-2 if "float16" in layer.compute_dtype else 1e-6
     assert_close(np.asarray(tf.cast(outputs, tf.float64)), expected, tolerance)
     predictions = model.predict(data_of(case), verbose=0)
@@ -81,18 +99,21 @@ def test_unknown_dimensions(case):
 @pytest.mark.parametrize("size", [0, 1])
 def test_batches_of_none_and_one(case, size):
     layer = case.make()
-    inputs = tf.constant(case.inputs[:size])
-    mask = None if case.mask is None else case.mask[:size]
-    full = layer(case.inputs, mask=case.mask)
+    inputs, mask, others = tf.nest.map_structure(
+        lambda array: None if array is None else tf.constant(array[:size]),
+        (case.inputs, case.mask, dict(case.call_kwargs)),
+    )
+    full = layer(case.inputs, mask=case.mask, **case.call_kwargs)
     for training in (False, True):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = layer(inputs, mask=mask, training=training)
+            outputs = layer(inputs, mask=mask, training=training, **others)
             losses = [tf.convert_to_tensor(loss) for loss in layer.losses]
             total = tf.reduce_sum(tf.cast(outputs, tf.float32)) + sum(losses)
         assert outputs.shape == (size, *full.shape[1:])
         assert np.isfinite(np.asarray(tf.cast(outputs, tf.float32))).all()
-        assert np.isfinite(tape.gradient(total, inputs)).all()
+        gradients = tape.gradient(total, tf.nest.flatten(inputs))
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
         if size == 0:
             assert all(float(loss) == 0.0 for loss in losses)
     assert all(np.isfinite(weight).all() for weight in layer.get_weights())
@@ -106,8 +127,7 @@ def test_config(case):
     assert arguments <= config.keys()
     again = type(layer).from_config(config)
     assert again.get_config() == layer.get_config()
-    if getattr(layer, "rate", 0) and layer.seed is None:
-        return  # another random state, as it should be
+    again = alike(layer, case)
     for training in (False, True):
         for ours, theirs in zip(
             call(layer, case, training), call(again, case, training), strict=True
@@ -149,12 +169,13 @@ def test_export(case, tmp_path):
     model = model_of(case)
     model.export(str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    outputs = loaded.serve(tf.constant(data_of(case)))
+    data = tf.nest.map_structure(tf.constant, data_of(case))
+    outputs = loaded.serve(list(data) if isinstance(data, tuple) else data)
     assert outputs.shape == targets_of(case).shape
     if not getattr(layer_in(model, case), "monte_carlo", False):
         np.testing.assert_allclose(outputs, model.predict(data_of(case), verbose=0), **EXACT)
         return
-    again = loaded.serve(tf.constant(data_of(case)))
+    again = loaded.serve(data)
     assert not np.array_equal(outputs, again)
 
 
@@ -168,15 +189,15 @@ def test_two_replicas_train(case, two_replicas):
             model = model_of(case)
             model.compile(keras.optimizers.SGD(0.01), "mse")
         arrays = (data_of(case), targets_of(case))
-        data = tf.data.Dataset.from_tensor_slices(arrays).batch(len(arrays[0]))
+        data = tf.data.Dataset.from_tensor_slices(arrays).batch(len(arrays[1]))
         losses = model.fit(data, epochs=3, shuffle=False, verbose=0).history["loss"]
         return losses, model.layers[-1].get_weights()
 
     losses, weights = train(two_replicas)
     assert np.isfinite(losses).all()
     layer = case.make()
-    own_statistics = hasattr(layer, "synchronized") and not layer.synchronized
-    if own_statistics or getattr(layer, "rate", 0):
+    own_statistics = getattr(layer, "synchronized", True) is False
+    if own_statistics or getattr(layer, "normalization", None) == "batch" or draws(case):
         return
     expected_losses, expected_weights = train(tf.distribute.get_strategy())
     tolerance = 1e-2 if "float16" in layer.compute_dtype else 1e-5

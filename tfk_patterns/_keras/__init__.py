@@ -20,7 +20,9 @@ from tfk_patterns._keras.common import (  # noqa: E402
     attached_mask,
     bookkeeping,
     defines,
+    evaluates,
     global_settings,
+    infers_shapes,
     inner_optimizer,
     installed_package,
     is_keras_own,
@@ -42,6 +44,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
 
 ADDS_UP_ROWS: bool = _twin.ADDS_UP_ROWS
 AUTOGRAPH: bool = _twin.AUTOGRAPH
+Operation = _twin.Operation
 add_exact_weight = _twin.add_exact_weight
 believes_shapes_of = _twin.believes_shapes_of
 build_on_replicas = _twin.build_on_replicas
@@ -51,22 +54,28 @@ global_policy = _twin.global_policy
 holds_python_code = _twin.holds_python_code
 is_compiled = _twin.is_compiled
 keep_losses_per_replica = _twin.keep_losses_per_replica
+loss_of = _twin.loss_of
 metrics_arguments = _twin.metrics_arguments
 optimizer_variables = _twin.optimizer_variables
 random_states = _twin.random_states
 restore_loss_scale = _twin.restore_loss_scale
+serialized_loss = _twin.serialized_loss
 set_loss_scale = _twin.set_loss_scale
 shape_argument = _twin.shape_argument
 supports_jit = _twin.supports_jit
 tensorflow_variables_of = _twin.tensorflow_variables_of
+traced_output_spec = _twin.traced_output_spec
 trainable_variables = _twin.trainable_variables
+training_of_call = _twin.training_of_call
 variable_name = _twin.variable_name
+without_autocast = _twin.without_autocast
 without_global_seed = _twin.without_global_seed
 
 __all__ = [
     "ADDS_UP_ROWS",
     "AUTOGRAPH",
     "GENERATION",
+    "Operation",
     "add_exact_weight",
     "attach_mask",
     "attached_mask",
@@ -76,15 +85,18 @@ __all__ = [
     "call_exported",
     "check_generation_of",
     "defines",
+    "evaluates",
     "global_policy",
     "global_settings",
     "holds_python_code",
+    "infers_shapes",
     "inner_optimizer",
     "installed_package",
     "is_compiled",
     "is_keras_own",
     "is_metric",
     "keep_losses_per_replica",
+    "loss_of",
     "loss_scale",
     "metrics_arguments",
     "metrics_of",
@@ -100,13 +112,17 @@ __all__ = [
     "restore_loss_scale",
     "run_in_mode",
     "scales_loss",
+    "serialized_loss",
     "set_loss_scale",
     "shape_argument",
     "state_variables",
     "sublayers",
     "supports_jit",
     "tensorflow_variables_of",
+    "traced_output_spec",
     "trainable_variables",
+    "training_of_call",
     "variable_name",
+    "without_autocast",
     "without_global_seed",
 ]

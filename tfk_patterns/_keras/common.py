@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib.metadata
+import sys
 from typing import Any
 
 import tensorflow as tf
@@ -84,6 +85,27 @@ def overrides(model, method: str) -> bool:
 def defines(layer, method: str) -> bool:
     """Whether the class of a layer has a method of its own in the place of that of every layer."""
     return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)
+
+
+def infers_shapes() -> bool:
+    """Whether Keras runs `call` in a graph that it throws away, to learn the shapes of outputs."""
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    while graph is not None:
+        name = getattr(graph, "name", "")
+        if name == "keras_graph" or "scratch_graph" in name:
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
+
+
+def evaluates() -> bool:
+    """Whether a model's `test_step` is running in this thread: Keras tells no layer of it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in ("test_step", "tf__test_step"):  # the second by AutoGraph
+            return True
+        frame = frame.f_back
+    return False
 
 
 def policy_name(layer) -> str:

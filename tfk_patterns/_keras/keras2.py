@@ -59,6 +59,48 @@ def keep_losses_per_replica(layer) -> None:
     """Makes `add_loss` right where replicas wait for one another in `call`: here it is."""
 
 
+class Operation:
+    """Base of what is called with tensors or, in a functional model, with stand-ins for them."""
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def __call__(self, *args):
+        return self.call(*args)
+
+
+def training_of_call(layer) -> bool:
+    """What `training` is in the call of the layer that runs, whether its `call` takes it or not."""
+    return bool(_private("engine.base_layer_utils").call_context().training)
+
+
+def without_autocast():
+    """Variables are read in their own dtype, also in the call of a layer of half precision."""
+    return _private("mixed_precision.autocast_variable").enable_auto_cast_variables(None)
+
+
+def traced_output_spec(layer, *args, **kwargs):
+    """Of Keras 3 alone: Keras 2 asks no layer for its `compute_output_spec`."""
+    raise NotImplementedError
+
+
+def _private(module):
+    package = keras.layers.Layer.__module__.split(".")[0]
+    return importlib.import_module(f"{package}.src.{module}")
+
+
+def serialized_loss(loss):
+    """What `loss_of` makes a loss of again, be it an object or a function."""
+    return keras.saving.serialize_keras_object(loss)  # `losses.serialize` warns of functions
+
+
+def loss_of(identifier):
+    """The loss of a name or of what `serialized_loss` gave; a loss itself."""
+    if isinstance(identifier, dict):  # of a function, 2.15 gets no more than its name
+        return keras.saving.deserialize_keras_object(identifier)
+    return keras.losses.get(identifier)
+
+
 def check_generation_of(layer: Any) -> None:
     """Raises a `TypeError` that names the remedy when `layer` is of the other generation."""
     if any(base.__module__.startswith("keras.src.") for base in type(layer).__mro__) and not (
@@ -159,8 +201,7 @@ def global_policy(name: str) -> Iterator:
 @contextlib.contextmanager
 def without_global_seed() -> Iterator:
     """Keras' random numbers as where no seed was set; all seeds are as they were after."""
-    package = keras.layers.Layer.__module__.split(".")[0]
-    state = importlib.import_module(f"{package}.src.backend")._SEED_GENERATOR
+    state = _private("backend")._SEED_GENERATOR
     before = getattr(state, "generator", None)
     state.generator = None
     try:

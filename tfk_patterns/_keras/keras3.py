@@ -86,6 +86,35 @@ class _LossesOfThread(threading.local):
         return (type(self), ())  # a copied layer starts without losses
 
 
+class Operation(keras.Operation):
+    """Base of what is called with tensors or, in a functional model, with stand-ins for them."""
+
+
+def training_of_call(layer) -> bool:
+    """What `training` is in the call of the layer that runs, whether its `call` takes it or not."""
+    return bool(layer._get_call_context().get_value("training"))
+
+
+def without_autocast():
+    """Variables are read in their own dtype, also in the call of a layer of half precision."""
+    return importlib.import_module("keras.src.backend").AutocastScope(None)
+
+
+def traced_output_spec(layer, *args, **kwargs):
+    """Shapes and dtypes of the outputs from a run of `call`, not from `compute_output_shape`."""
+    return keras.Operation.compute_output_spec(layer, *args, **kwargs)
+
+
+def serialized_loss(loss):
+    """What `loss_of` makes a loss of again, be it an object or a function."""
+    return keras.losses.serialize(loss)
+
+
+def loss_of(identifier):
+    """The loss of a name or of what `serialized_loss` gave; a loss itself."""
+    return keras.losses.get(identifier)
+
+
 def check_generation_of(layer: Any) -> None:
     """Raises a `TypeError` that names the remedy when `layer` is of the other generation."""
     if any(base.__module__.startswith("tf_keras.") for base in type(layer).__mro__):

@@ -60,4 +60,8 @@ def zero_masked(inputs, mask) -> tf.Tensor:
     """The inputs with zeros in the masked steps, whatever stood there, NaN included."""
     if mask is None:
         return inputs
-    return tf.where(expand_mask(mask, inputs), inputs, tf.zeros((), inputs.dtype))
+    shape = tf.shape(inputs)
+    rows = tf.reshape(inputs, tf.concat([[tf.size(mask)], shape[mask.shape.rank :]], axis=0))
+    # The older operation takes whole rows; the newer one broadcasts, at half the speed.
+    kept = tf.compat.v1.where(tf.reshape(mask, [-1]), rows, tf.zeros_like(rows))
+    return tf.ensure_shape(tf.reshape(kept, shape), inputs.shape)

@@ -18,6 +18,13 @@ def sum_over_replicas(value) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
+def mean_over_replicas(value) -> tf.Tensor:
+    """The mean of a tensor over all replicas, on each of them; itself where there is one."""
+    context = tf.distribute.get_replica_context()
+    replicas = 1 if context is None else context.num_replicas_in_sync
+    return sum_over_replicas(value) / replicas
+
+
 def count_valid(inputs, mask) -> tf.Tensor:
     """How many positions (all axes but the last) are valid, in the dtype of the inputs."""
     if mask is None:

@@ -8,6 +8,7 @@ from tensorflow import keras
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32
+from tfk_patterns.layers._warmup import add_step, next_weight
 
 
 @_keras.register
@@ -108,14 +109,13 @@ class BaseActivityRegularization(keras.layers.Layer):
 
     def build(self, input_shape) -> None:
         self.check_shape(input_shape)
-        if self.warmup_steps:
-            self.step = _keras.add_exact_weight(self, name="step", dtype="int64")
+        add_step(self)
         self.built = True
 
     def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
         self.check_shape(inputs.shape)
         mask = as_checked_mask(mask, inputs, self.mask_rank)
-        weight = self._next_weight(training) if self.warmup_steps else self.weight
+        weight = next_weight(self, self.weight, training)
         penalty = self._checked(self.penalty(zero_masked(at_least_float32(inputs), mask), mask))
         # Keras 3 sums the losses of a model without a cast, so all have its default dtype.
         self.add_loss(tf.cast(penalty, keras.backend.floatx()) * weight)
@@ -132,14 +132,6 @@ class BaseActivityRegularization(keras.layers.Layer):
         if penalty.shape.rank not in (0, None):
             raise ValueError(f"{expected}a tensor of shape {tuple(penalty.shape)}")
         return penalty
-
-    def _next_weight(self, training):
-        step = tf.convert_to_tensor(self.step)
-        if training:
-            step += 1
-            self.step.assign(step)
-        done = tf.cast(tf.minimum(step, self.warmup_steps), keras.backend.floatx())
-        return self.weight * done / self.warmup_steps
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
         check_mask(mask, inputs.shape, self.mask_rank)

@@ -8,8 +8,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
+from tfk_patterns.layers._activation import as_activation
 from tfk_patterns.layers._masking import as_checked_mask, check_mask
-from tfk_patterns.layers._random import add_random_state, next_seed
+from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers._statistics import at_least_float32, moments
 
 
@@ -91,7 +92,7 @@ class BatchNormDropout(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.activation = _activation(activation)
+        self.activation = as_activation("activation", activation)
         self.rate = _validate.fraction("rate", rate)
         self.momentum = _validate.closed_fraction("momentum", momentum)
         self.epsilon = _validate.positive("epsilon", epsilon)
@@ -133,7 +134,7 @@ class BatchNormDropout(keras.layers.Layer):
         outputs = self._normalize(inputs, as_checked_mask(mask, inputs), training)
         outputs = self.activation(tf.cast(outputs, self.compute_dtype))
         if self.rate and (training or self.monte_carlo):
-            outputs = self._drop(outputs)
+            outputs = drop(outputs, self.rate, self.random_state)
         return outputs
 
     def _normalize(self, inputs, mask, training):
@@ -156,11 +157,6 @@ class BatchNormDropout(keras.layers.Layer):
         new = self.momentum * old + (1 - self.momentum) * tf.cast(batch_value, old.dtype)
         moving.assign(tf.where(count > 0, new, old))
 
-    def _drop(self, inputs):
-        seed = next_seed(self.random_state)
-        keep = tf.random.stateless_uniform(tf.shape(inputs), seed) >= self.rate
-        return tf.where(keep, inputs / (1 - self.rate), tf.zeros((), inputs.dtype))
-
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
         check_mask(mask, inputs.shape)
         return mask
@@ -182,19 +178,3 @@ class BatchNormDropout(keras.layers.Layer):
             "monte_carlo": self.monte_carlo,
             "seed": self.seed,
         }
-
-
-def _activation(activation):
-    expected = "the name of a Keras activation, a function, or None"
-    is_class = isinstance(activation, type) and issubclass(activation, keras.layers.Layer)
-    if is_class or isinstance(activation, keras.layers.Layer):
-        raise TypeError(
-            f"`activation` must be {expected}: pass None and put the layer after this one. "
-            f"Received: activation={activation!r}"
-        )
-    if not (activation is None or isinstance(activation, str | dict) or callable(activation)):
-        raise _validate.type_error("activation", expected, activation)
-    try:
-        return keras.activations.get(activation)
-    except (TypeError, ValueError) as error:  # Keras 3 raises the first for a bad dict
-        raise _validate.value_error("activation", expected, activation) from error

@@ -8,7 +8,8 @@ from tfk_patterns.parity.saving import reloading
 
 _HINT = (
     "Keras logs metrics by name, and the last of one name wins: put the name of the layer into "
-    'it, as in keras.metrics.Mean(name=f"{self.name}_norm").'
+    'it, as in keras.metrics.Mean(name=f"{self.name}_norm"); '
+    "`tfk_patterns.layers.MetricTracking` does so."
 )
 
 

@@ -5,7 +5,8 @@ from tfk_patterns.parity.check import define_check
 
 _HINT = (
     "Give `update_state` a tensor computed in `call`: a Python number is read once, when the "
-    "graph is traced, and an update under a Python condition is then made always or never."
+    "graph is traced, and an update under a Python condition is then made always or never. "
+    "`tfk_patterns.layers.MetricTracking` updates metrics alike in every mode."
 )
 
 

@@ -1,0 +1,115 @@
+"""Metrics that Keras lacks: extremes and the standard deviation, right over replicas too."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+
+
+class ZeroedMetric(keras.metrics.Metric):
+    """A metric of which zeros are the empty state, whatever the shapes of its variables."""
+
+    def reset_state(self) -> None:
+        for variable in self.variables:
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+
+
+class _RowPerReplica(ZeroedMetric):
+    """Its state has a row for each replica, which writes that one alone.
+
+    Keras adds up what replicas hold, so that all rows are read together.
+    """
+
+    columns = 2
+
+    def __init__(self, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self._replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.rows = self.add_weight(
+            name="rows", shape=(self._replicas, self.columns), initializer="zeros"
+        )
+
+    def update_state(self, values, sample_weight=None):
+        """Takes values of any shape, and weights of the same shape."""
+        rows = tf.convert_to_tensor(self.rows)
+        values = tf.cast(values, rows.dtype)
+        weights = tf.ones_like(values) if sample_weight is None else sample_weight
+        context = tf.distribute.get_replica_context()
+        replica = 0 if context is None else context.replica_id_in_sync_group
+        updated = tf.stack(self.updated(rows[replica], values, tf.cast(weights, rows.dtype)))
+        own = tf.one_hot(replica, self._replicas, True, False, dtype=tf.bool)
+        self.rows.assign(tf.where(own[:, tf.newaxis], updated, rows))
+
+    def result(self):
+        return self.joined(tf.unstack(tf.convert_to_tensor(self.rows), axis=1))
+
+    def updated(self, row, values, weights):
+        """The columns of a row after values were added."""
+        raise NotImplementedError
+
+    def joined(self, columns):
+        """The result of all rows, column by column."""
+        raise NotImplementedError
+
+    def save_own_variables(self, store) -> None:
+        """Saves nothing: an epoch starts anew, and perhaps with another number of replicas."""
+
+    def load_own_variables(self, store) -> None:
+        """Loads nothing."""
+
+
+class _Extreme(_RowPerReplica):
+    """Columns: the largest value times the sign, and whether there was one."""
+
+    sign = 1.0
+
+    def updated(self, row, values, weights):
+        counted = weights > 0
+        any_counted = tf.reduce_any(counted)
+        largest = tf.reduce_max(tf.where(counted, self.sign * values, values.dtype.min))
+        largest = tf.where(row[1] > 0, tf.maximum(row[0], largest), largest)
+        return tf.where(any_counted, largest, row[0]), tf.where(any_counted, 1.0, row[1])
+
+    def joined(self, columns):
+        largest, there = columns
+        largest = tf.reduce_max(tf.where(there > 0, largest, largest.dtype.min))
+        return tf.where(tf.reduce_any(there > 0), self.sign * largest, tf.zeros_like(largest))
+
+
+@_keras.register
+class Max(_Extreme):
+    """The largest value; 0 before any."""
+
+
+@_keras.register
+class Min(_Extreme):
+    """The smallest value; 0 before any."""
+
+    sign = -1.0
+
+
+@_keras.register
+class Std(_RowPerReplica):
+    """The standard deviation of all values, by Chan, Golub and LeVeque's update; 0 before any.
+
+    Columns: the sum of the weights, the mean, and the sum of weighted squares about it.
+    """
+
+    columns = 3
+
+    def updated(self, row, values, weights):
+        count = tf.reduce_sum(weights)
+        mean = tf.math.divide_no_nan(tf.reduce_sum(weights * values), count)
+        squares = tf.reduce_sum(weights * tf.square(values - mean))
+        total = row[0] + count
+        share = tf.math.divide_no_nan(count, total)
+        delta = mean - row[1]
+        squares += row[2] + tf.square(delta) * row[0] * share
+        return total, row[1] + delta * share, squares
+
+    def joined(self, columns):
+        counts, means, squares = columns
+        count = tf.reduce_sum(counts)
+        mean = tf.math.divide_no_nan(tf.reduce_sum(counts * means), count)
+        squares = tf.reduce_sum(squares + counts * tf.square(means - mean))
+        return tf.sqrt(tf.math.divide_no_nan(squares, count))

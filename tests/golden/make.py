@@ -18,7 +18,23 @@ def build_model():
     """Every layer of the release, with arguments that are not the defaults."""
     inputs = keras.Input((None, 4), name="steps")
     x = keras.layers.Masking(mask_value=-1.0)(inputs)
+    x = layers.RunningStandardizer(momentum=0.9)(x)
+    x = layers.MaskedConv1D(
+        5, 2, strides=1, padding="causal", dilation_rate=2, activation="tanh", renormalize=True
+    )(x)
+    x = layers.MaskedConv1D(6, 3, use_bias=False, kernel_regularizer="l2")(x)
+    x = layers.MaskedSequenceNormalization(epsilon=0.01)(x)
+    x = layers.MLP(
+        [6, 6],
+        activation="tanh",
+        final_activation="sigmoid",
+        normalization="batch",
+        dropout=0.2,
+        residual=True,
+        seed=3,
+    )(x)
     x = keras.layers.Dense(6, activation="sigmoid")(x)
+    x = layers.ActivationMonitor(name="monitor")(x)
     x = layers.L1L2ActivityRegularization(l1=0.1, l2=0.2, weight=0.5, warmup_steps=4)(x)
     x = layers.SparsityActivityRegularization(target=0.2, weight=0.3)(x)
     x = layers.DecorrelationActivityRegularization(weight=0.4)(x)
@@ -30,7 +46,14 @@ def build_model():
         layers.MaskedPooling1D(pooling, keepdims=False, name=f"pooled_{pooling}")(x)
         for pooling in ("mean", "max", "min", "sum", "first", "last")
     ]
-    outputs = keras.layers.Dense(2)(keras.layers.Concatenate()(pooled))
+    pooled.append(layers.MaskedAttentionPooling1D(3)(x))
+    x = keras.layers.Concatenate()(pooled)
+    x = layers.GaussianSampling(kl_weight=0.1, free_bits=0.2, warmup_steps=2, seed=1)(
+        [keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)]
+    )
+    x = layers.MLP([5, 3], normalization="layer", input_dim=4)(x)
+    outputs = keras.layers.Dense(2)(x)
+    outputs = layers.PredictionEndpoint("mse", ["mae"])(outputs)
     return keras.Model(inputs, outputs)
 
 

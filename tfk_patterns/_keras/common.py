@@ -87,6 +87,7 @@ def defines(layer, method: str) -> bool:
     return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)
 
 
+@tf.autograph.experimental.do_not_convert
 def infers_shapes() -> bool:
     """Whether Keras runs `call` in a graph that it throws away, to learn the shapes of outputs."""
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
@@ -98,6 +99,7 @@ def infers_shapes() -> bool:
     return False
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluates() -> bool:
     """Whether a model's `test_step` is running in this thread: Keras tells no layer of it."""
     frame = sys._getframe(1)

@@ -69,11 +69,13 @@ class Operation:
         return self.call(*args)
 
 
+@tf.autograph.experimental.do_not_convert
 def training_of_call(layer) -> bool:
     """What `training` is in the call of the layer that runs, whether its `call` takes it or not."""
     return bool(_private("engine.base_layer_utils").call_context().training)
 
 
+@tf.autograph.experimental.do_not_convert
 def without_autocast():
     """Variables are read in their own dtype, also in the call of a layer of half precision."""
     return _private("mixed_precision.autocast_variable").enable_auto_cast_variables(None)

@@ -1,5 +1,7 @@
 """Metrics that Keras lacks: extremes and the standard deviation, right over replicas too."""
 
+import functools
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -33,10 +35,10 @@ class _RowPerReplica(ZeroedMetric):
         """Takes values of any shape, and weights of the same shape."""
         rows = tf.convert_to_tensor(self.rows)
         values = tf.cast(values, rows.dtype)
-        weights = tf.ones_like(values) if sample_weight is None else sample_weight
+        weights = None if sample_weight is None else tf.cast(sample_weight, rows.dtype)
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
-        updated = tf.stack(self.updated(rows[replica], values, tf.cast(weights, rows.dtype)))
+        updated = tf.stack(self.updated(rows[replica], values, weights))
         own = tf.one_hot(replica, self._replicas, True, False, dtype=tf.bool)
         self.rows.assign(tf.where(own[:, tf.newaxis], updated, rows))
 
@@ -44,7 +46,7 @@ class _RowPerReplica(ZeroedMetric):
         return self.joined(tf.unstack(tf.convert_to_tensor(self.rows), axis=1))
 
     def updated(self, row, values, weights):
-        """The columns of a row after values were added."""
+        """The columns of a row after values were added; `weights` may be `None`."""
         raise NotImplementedError
 
     def joined(self, columns):
@@ -64,9 +66,11 @@ class _Extreme(_RowPerReplica):
     sign = 1.0
 
     def updated(self, row, values, weights):
-        counted = weights > 0
-        any_counted = tf.reduce_any(counted)
-        largest = tf.reduce_max(tf.where(counted, self.sign * values, values.dtype.min))
+        signed, any_counted = self.sign * values, tf.size(values) > 0
+        if weights is not None:
+            signed = tf.where(weights > 0, signed, values.dtype.min)
+            any_counted = tf.reduce_any(weights > 0)
+        largest = tf.reduce_max(signed)
         largest = tf.where(row[1] > 0, tf.maximum(row[0], largest), largest)
         return tf.where(any_counted, largest, row[0]), tf.where(any_counted, 1.0, row[1])
 
@@ -98,9 +102,11 @@ class Std(_RowPerReplica):
     columns = 3
 
     def updated(self, row, values, weights):
-        count = tf.reduce_sum(weights)
-        mean = tf.math.divide_no_nan(tf.reduce_sum(weights * values), count)
-        squares = tf.reduce_sum(weights * tf.square(values - mean))
+        weighted = tf.identity if weights is None else functools.partial(tf.multiply, weights)
+        size = tf.cast(tf.size(values), values.dtype)
+        count = size if weights is None else tf.reduce_sum(weights)
+        mean = tf.math.divide_no_nan(tf.reduce_sum(weighted(values)), count)
+        squares = tf.reduce_sum(weighted(tf.math.squared_difference(values, mean)))
         total = row[0] + count
         share = tf.math.divide_no_nan(count, total)
         delta = mean - row[1]

@@ -4,8 +4,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, check_mask
+from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
 from tfk_patterns.layers._metrics import ZeroedMetric
+from tfk_patterns.layers._statistics import count_valid
 from tfk_patterns.layers.metric_tracking import MetricTracking
 
 
@@ -66,11 +67,14 @@ class ActivationMonitor(MetricTracking, keras.layers.Layer):
 
     def call(self, inputs, mask=None) -> tf.Tensor:
         mask = as_checked_mask(mask, inputs)
-        zero = inputs == 0
         self.update_metric("mean", inputs, mask=mask)
         self.update_metric("std", inputs, mask=mask)
-        self.update_metric("zero_fraction", zero, mask=mask)
-        self.update_metric("dead_units", ~zero, mask=mask)
+        active = zero_masked(tf.cast(inputs != 0, tf.float32), mask)
+        positions = count_valid(active, mask)
+        active = tf.reduce_sum(active, axis=range(active.shape.rank - 1))
+        zero_fraction = 1 - tf.math.divide_no_nan(active, positions)
+        self.update_metric("zero_fraction", zero_fraction, sample_weight=positions)
+        self.update_metric("dead_units", active, positions)
         return inputs
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
@@ -89,23 +93,18 @@ class DeadUnits(ZeroedMetric):
     def __init__(self, units: int, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.units = units
-        # Batches in which a unit was active; the sum over replicas is positive where any was.
+        # The sum over replicas is positive where a unit was active on any.
         self.active = self.add_weight(name="active", shape=(units,), initializer="zeros")
-        self.batches = self.add_weight(name="batches", shape=(), initializer="zeros")
+        self.positions = self.add_weight(name="positions", shape=(), initializer="zeros")
 
-    def update_state(self, active, sample_weight=None):
-        """Takes 1 where a unit is active and 0 where not; zeros where a position is masked."""
-        there = tf.size(active) > 0
-        if sample_weight is not None:
-            there &= tf.reduce_any(sample_weight > 0)
-        active = tf.reduce_max(tf.reshape(active, (-1, self.units)), axis=0)
-        active = tf.where(there, active, tf.zeros_like(active))
+    def update_state(self, active, positions):
+        """Takes at how many positions each unit was active, and how many there were."""
         self.active.assign_add(tf.cast(active, self.active.dtype))
-        self.batches.assign_add(tf.cast(there, self.batches.dtype))
+        self.positions.assign_add(tf.cast(positions, self.positions.dtype))
 
     def result(self):
         dead = tf.cast(tf.convert_to_tensor(self.active) == 0, self.active.dtype)
-        return tf.reduce_sum(dead) * tf.cast(self.batches > 0, dead.dtype)
+        return tf.reduce_sum(dead) * tf.cast(self.positions > 0, dead.dtype)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._activation import as_activation
+from tfk_patterns.layers._keras_arguments import as_activation
 from tfk_patterns.layers._masking import as_checked_mask, check_mask
 from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers._statistics import at_least_float32, moments

@@ -7,7 +7,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._activation import as_activation
+from tfk_patterns.layers._keras_arguments import (
+    as_activation,
+    as_initializer,
+    as_regularizer,
+)
 from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
 from tfk_patterns.layers._windows import (
     WindowMask,
@@ -24,7 +28,10 @@ class MaskedConv1D(keras.layers.Layer):
     """Convolution of which neither the content nor the length of padding reaches a valid step.
 
     Masked steps count as zeros. A step of the output is valid when its window holds a valid step,
-    and `compute_mask` returns that mask; the other steps hold the bias, activated.
+    and `compute_mask` returns that mask; the other steps hold the bias, activated. So the mask
+    grows past the end of a sequence, as far as windows reach and the batch has steps there: what
+    pools over valid steps afterwards counts more of them in a batch that is padded than in one that
+    is not. Where that matters, pad every batch by the layers' `span` (below) or more.
 
     `padding="same"` puts `span // 2` zeros before the first step and the rest of
     `span = (kernel_size - 1) * dilation_rate` after the last one, so that windows start at the
@@ -117,10 +124,10 @@ class MaskedConv1D(keras.layers.Layer):
         self.activation = as_activation("activation", activation)
         self.use_bias = _validate.boolean("use_bias", use_bias)
         self.renormalize = _validate.boolean("renormalize", renormalize)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_initializer = as_initializer("kernel_initializer", kernel_initializer)
+        self.bias_initializer = as_initializer("bias_initializer", bias_initializer)
+        self.kernel_regularizer = as_regularizer("kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = as_regularizer("bias_regularizer", bias_regularizer)
         self.supports_masking = True
 
     def build(self, input_shape) -> None:
@@ -156,7 +163,7 @@ class MaskedConv1D(keras.layers.Layer):
                 tf.math.divide_no_nan(float(self.kernel_size), counts), outputs.dtype
             )
         if self.bias is not None:
-            outputs += tf.cast(self.bias, outputs.dtype)
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs)
 
     def compute_mask(self, inputs, mask=None):
@@ -179,10 +186,10 @@ class MaskedConv1D(keras.layers.Layer):
         return span - sum(padding_of(self.padding, self.kernel_size, self.dilation_rate))
 
     def _require_a_window(self, shape):
-        steps = shape[1]
-        if steps is not None and steps < self._missing():
+        steps, missing = shape[1], self._missing()
+        if missing and steps is not None and steps <= missing:
             raise ValueError(
-                f"`inputs` must have {self._missing()} steps or more, since a window of "
+                f"`inputs` must have {missing + 1} steps or more, since a window of "
                 '`padding="valid"` holds none outside the sequence; "same" and "causal" take any. '
                 f"Received: inputs of shape {tuple(shape)}"
             )

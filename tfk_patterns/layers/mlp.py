@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._activation import as_activation
+from tfk_patterns.layers._keras_arguments import as_activation
 from tfk_patterns.layers._masking import as_checked_mask, check_mask
 from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers.batch_norm_dropout import BatchNormDropout
@@ -191,8 +191,10 @@ _NORMALIZATIONS = {
 
 
 def _as_units(units):
+    expected = "a list of one or more integers of at least 1"
     if not isinstance(units, list | tuple):
-        raise _validate.type_error("units", "a list of integers", units)
-    if not units:
-        raise _validate.value_error("units", "a list of at least one size", units)
-    return tuple(_validate.positive_integer("units", size) for size in units)
+        raise _validate.type_error("units", expected, units)
+    sizes = tuple(_validate.integer("units", size) for size in units)
+    if not sizes or min(sizes) < 1:
+        raise _validate.value_error("units", expected, units)
+    return sizes

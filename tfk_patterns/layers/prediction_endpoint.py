@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
+from tfk_patterns.layers._keras_arguments import as_keras_object
 from tfk_patterns.layers._masking import as_checked_mask, check_mask, expand_mask, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32, mean_over_replicas
 from tfk_patterns.layers.metric_tracking import MetricTracking
@@ -145,12 +146,9 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
 
 def _as_loss(loss):
     expected = "the name of a Keras loss, a function, or a keras.losses.Loss object"
-    if isinstance(loss, type) or not (isinstance(loss, str | dict) or callable(loss)):
+    if loss is None or isinstance(loss, type):
         raise _validate.type_error("loss", expected, loss)
-    try:
-        found = _keras.loss_of(loss)
-    except (TypeError, ValueError) as error:  # Keras 3 raises the first for a bad dict
-        raise _validate.value_error("loss", expected, loss) from error
+    found = as_keras_object("loss", loss, _keras.loss_of, expected)
     reduction = getattr(found, "reduction", "sum_over_batch_size")
     if reduction not in ("auto", "sum_over_batch_size"):
         raise ValueError(
@@ -181,10 +179,7 @@ def _as_metric(metric):
             '"sparse_categorical_accuracy": which one a short name stands for only `compile` '
             f"finds out. Received: {metric!r}"
         )
-    try:
-        found = keras.metrics.get(metric)
-    except (TypeError, ValueError) as error:
-        raise _validate.value_error("metrics", expected, metric) from error
+    found = as_keras_object("metrics", metric, keras.metrics.get, expected)
     if isinstance(found, keras.metrics.Metric):
         return found
     return keras.metrics.MeanMetricWrapper(found, name=metric)

@@ -181,7 +181,8 @@ class RunningStandardizer(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis, "momentum": self.momentum}
+        axis = list(self.axis) if isinstance(self.axis, tuple) else self.axis
+        return {**super().get_config(), "axis": axis, "momentum": self.momentum}
 
 
 def _as_axes(axis):
@@ -189,7 +190,7 @@ def _as_axes(axis):
     if axis is None:
         return None
     if isinstance(axis, list | tuple):
-        return [_validate.integer("axis", one) for one in axis]
+        return tuple(_validate.integer("axis", one, expected) for one in axis)
     return _validate.integer("axis", axis, expected)
 
 

@@ -128,7 +128,7 @@ def train(rows, labels, run_eagerly):
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         run_eagerly=run_eagerly,
-        jit_compile=False,  # XLA draws other random bits from the same seed
+        jit_compile=False,  # XLA rounds otherwise
     )
     start = time.perf_counter()
     title = "run_eagerly" if run_eagerly else "graph      "

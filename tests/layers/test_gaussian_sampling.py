@@ -99,13 +99,15 @@ def test_training_draws_from_the_distribution(mean, deviation):
     assert abs(np.corrcoef(noise[:, :, 0].ravel(), noise[:, :, 1].ravel())[0, 1]) < 0.05
 
 
-def test_every_call_draws_anew_the_same_in_eager_and_graph():
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_every_call_draws_anew_the_same_in_every_mode(xla):
     inputs = [tf.constant(VECTORS), tf.constant(VECTORS)]
     eager, traced = GaussianSampling(seed=7), GaussianSampling(seed=7)
-    in_graph = tf.function(lambda: traced(inputs, training=True))
+    traced.build([(None, 4), (None, 4)])
+    compiled = tf.function(lambda: traced(inputs, training=True), jit_compile=xla)
     draws = [eager(inputs, training=True).numpy() for _ in range(4)]
     for draw in draws:
-        np.testing.assert_allclose(in_graph(), draw, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(compiled(), draw, rtol=1e-6, atol=1e-6)
     assert len({draw.tobytes() for draw in draws}) == 4
     other = GaussianSampling(seed=8)(inputs, training=True)
     assert not np.allclose(other, draws[0])

@@ -1,0 +1,78 @@
+"""How fast the layers are: their time as a ratio to that of what one would take instead.
+
+Run it on an idle machine: `python benchmarks/layers.py [--only NAME] [--json FILE]`. TensorFlow
+has one thread. What a call costs apart from its work is in both times, so the ratio of a small
+size says less about the layer.
+"""
+
+import argparse
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", OMP_NUM_THREADS="1")
+
+import rich
+import rich.progress
+import rich.table
+import tensorflow as tf
+from comparisons import Job, jobs
+from pairs import geometric_mean, measure, row
+
+from tfk_patterns import _keras
+
+SECONDS = 0.025  # one timing takes that long at least
+
+
+def measured(chosen: list[Job], pairs: int) -> list[dict]:
+    """The rows, and one for each group."""
+    rows, groups, targets = [], defaultdict(list), {}
+    with rich.progress.Progress(auto_refresh=False, transient=True) as progress:
+        bar = progress.add_task("", total=len(chosen))
+        for job in chosen:
+            progress.update(bar, description=job.name, refresh=True)
+            found = measure(*job.sides(), pairs, SECONDS)
+            rows.append(row(job.name, found, job.target))
+            groups[job.group].append(found)
+            targets[job.group] = job.target
+            progress.advance(bar)
+    for group, found in groups.items():
+        name = f"{group}: geometric mean of the {len(found)} rows"
+        rows.append(row(name, geometric_mean(found), targets[group]))
+    return rows
+
+
+def show(rows: list[dict]) -> None:
+    """Prints the table."""
+    title = f"TensorFlow {tf.__version__}, Keras {_keras.GENERATION}; milliseconds"
+    table = rich.table.Table(title=title, caption=f"load {os.getloadavg()[1]:.1f}")
+    for column in ("", "ours", "peer", "ratio", "95 % interval", "target", "verdict"):
+        table.add_column(column, justify="left" if column in ("", "verdict") else "right")
+    for found in rows:
+        numbers = [f"{found[key]:.3f}" for key in ("ours", "peer", "ratio")]
+        known = found["low"] is not None
+        between = f"{found['low']:.3f} to {found['high']:.3f}" if known else ""
+        table.add_row(found["name"], *numbers, between, str(found["target"]), found["verdict"])
+    rich.print(table)
+
+
+def main() -> None:
+    """Measures, prints a table, and writes it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="where to write the table")
+    parser.add_argument("--only", default="", metavar="NAME", help="a part of the rows' names")
+    parser.add_argument("--pairs", type=int, default=21, help="pairs of timings for each row")
+    options = parser.parse_args()
+    chosen = [job for job in jobs() if options.only.lower() in job.name.lower()]
+    if not chosen:
+        parser.error(f"no row is called {options.only!r}")
+    rows = measured(chosen, options.pairs)
+    show(rows)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

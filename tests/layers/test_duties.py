@@ -1,6 +1,7 @@
 """What every layer must do: precisions, unknown and empty dimensions, config, files, replicas.
 
-XLA, graphs and gradients in every mode are the harness's part, in `test_parity.py`.
+XLA, graphs and gradients in every mode are the harness's part, in `test_parity.py`, and so are the
+modes of all cases under these duties.
 """
 
 import inspect
@@ -18,7 +19,18 @@ from tests.layers.models import data_of, draws, layer_in, model_of, targets_of
 PRECISIONS = {"float64": 1e-12, "float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}
 EXACT = {"rtol": 1e-6, "atol": 1e-6}  # the same float32 computation in another graph
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+def sorted_by_time():
+    """The cases; of each layer all but one, with a mask if there is, take their time elsewhere."""
+    quick = {}
+    for case in sorted(CASES, key=lambda case: case.mask is None):
+        quick.setdefault(type(case.make()), case)
+    for case in CASES:
+        marks = () if case in quick.values() else pytest.mark.slow
+        yield pytest.param(case, marks=marks, id=case.name)
+
+
+each_case = pytest.mark.parametrize("case", sorted_by_time())
 
 
 def remade(layer, **changes):

@@ -82,6 +82,19 @@ def overrides(model, method: str) -> bool:
     return getattr(type(model), method) is not getattr(keras.Model, method)
 
 
+def known_training(training) -> bool:
+    """The value of `training`, which must be known while a graph is traced."""
+    if tf.is_tensor(training):
+        value = tf.get_static_value(training)
+        if value is None:
+            raise TypeError(
+                "`training` must be True or False when the graph is traced, where a layer tracks "
+                f"metrics. Received: training={training!r}"
+            )
+        training = value
+    return bool(training)
+
+
 def defines(layer, method: str) -> bool:
     """Whether the class of a layer has a method of its own in the place of that of every layer."""
     return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)
@@ -100,11 +113,12 @@ def infers_shapes() -> bool:
 
 
 @tf.autograph.experimental.do_not_convert
-def evaluates() -> bool:
-    """Whether a model's `test_step` is running in this thread: Keras tells no layer of it."""
+def in_step() -> bool:
+    """Whether a `train_step` or `test_step` is running in this thread: Keras tells no layer."""
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name in ("test_step", "tf__test_step"):  # the second by AutoGraph
+        # AutoGraph puts `tf__` before the name.
+        if frame.f_code.co_name.removeprefix("tf__") in ("train_step", "test_step"):
             return True
         frame = frame.f_back
     return False

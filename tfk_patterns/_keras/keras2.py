@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns._keras._shared import given_metrics, tensorflow_seed_kept
-from tfk_patterns._keras.common import is_metric, state_variables
+from tfk_patterns._keras.common import is_metric, known_training, state_variables
 
 _AGGREGATION = {
     "none": {},
@@ -72,7 +72,7 @@ class Operation:
 @tf.autograph.experimental.do_not_convert
 def training_of_call(layer) -> bool:
     """What `training` is in the call of the layer that runs, whether its `call` takes it or not."""
-    return bool(_private("engine.base_layer_utils").call_context().training)
+    return known_training(_private("engine.base_layer_utils").call_context().training)
 
 
 @tf.autograph.experimental.do_not_convert

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns._keras._shared import given_metrics, tensorflow_seed_kept
-from tfk_patterns._keras.common import defines, state_variables
+from tfk_patterns._keras.common import defines, known_training, state_variables
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""
@@ -92,7 +92,7 @@ class Operation(keras.Operation):
 
 def training_of_call(layer) -> bool:
     """What `training` is in the call of the layer that runs, whether its `call` takes it or not."""
-    return bool(layer._get_call_context().get_value("training"))
+    return known_training(layer._get_call_context().get_value("training"))
 
 
 def without_autocast():

@@ -7,6 +7,8 @@ from tensorflow import keras
 
 from tfk_patterns import _keras
 
+_LOWEST = float("-inf")
+
 
 class ZeroedMetric(keras.metrics.Metric):
     """A metric of which zeros are the empty state, whatever the shapes of its variables."""
@@ -53,12 +55,6 @@ class _RowPerReplica(ZeroedMetric):
         """The result of all rows, column by column."""
         raise NotImplementedError
 
-    def save_own_variables(self, store) -> None:
-        """Saves nothing: an epoch starts anew, and perhaps with another number of replicas."""
-
-    def load_own_variables(self, store) -> None:
-        """Loads nothing."""
-
 
 class _Extreme(_RowPerReplica):
     """Columns: the largest value times the sign, and whether there was one."""
@@ -68,15 +64,17 @@ class _Extreme(_RowPerReplica):
     def updated(self, row, values, weights):
         signed, any_counted = self.sign * values, tf.size(values) > 0
         if weights is not None:
-            signed = tf.where(weights > 0, signed, values.dtype.min)
+            signed = tf.where(weights > 0, signed, _LOWEST)
             any_counted = tf.reduce_any(weights > 0)
         largest = tf.reduce_max(signed)
         largest = tf.where(row[1] > 0, tf.maximum(row[0], largest), largest)
-        return tf.where(any_counted, largest, row[0]), tf.where(any_counted, 1.0, row[1])
+        return tf.where(any_counted, largest, row[0]), tf.where(
+            any_counted, tf.ones_like(row[1]), row[1]
+        )
 
     def joined(self, columns):
         largest, there = columns
-        largest = tf.reduce_max(tf.where(there > 0, largest, largest.dtype.min))
+        largest = tf.reduce_max(tf.where(there > 0, largest, _LOWEST))
         return tf.where(tf.reduce_any(there > 0), self.sign * largest, tf.zeros_like(largest))
 
 

@@ -20,6 +20,10 @@ class MaskedAttentionPooling1D(keras.layers.Layer):
     steps gives the weights. It is taken in float32 at least; a sample with no valid step gives
     zeros, and zero weights, in every precision. The mask is consumed: the output has none.
 
+    To see the weights of a trained functional model, call the layer with
+    `return_attention_scores=True` where the model is built, and make two models, one of which ends
+    with the weights.
+
     Args:
         units: Size of the hidden representation that steps are scored by.
         **kwargs: Of `keras.layers.Layer`: `name`, `dtype`, `trainable`.

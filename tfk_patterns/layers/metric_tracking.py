@@ -6,6 +6,7 @@ from tensorflow import keras
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._masking import check_mask, expand_mask, zero_masked
 from tfk_patterns.layers._metrics import Max, Min, Std
+from tfk_patterns.layers._owned_metric import own, update
 from tfk_patterns.layers._statistics import at_least_float32
 
 _AGGREGATIONS = {
@@ -26,11 +27,18 @@ class MetricTracking:
     layers of a model overwrite each other's, with `val_` before it for validation, and is reset
     with the metrics of the model at each epoch.
 
-    Updated are calls with `training=True`, and all calls in `evaluate` and in the validation of
-    `fit` (in a `test_step`). `predict`, a plain call in inference, and an exported model leave the
-    metrics alone, also in a callback in the middle of an epoch. Under a strategy the values of all
-    replicas count. No gradient runs through a metric, and values in half precision are added up in
-    float32.
+    Updated are calls with `training=True`, and all calls in `fit` and `evaluate`: within a method
+    called `train_step` or `test_step`. `predict`, a plain call in inference, and an exported model
+    leave the metrics alone, also in a callback in the middle of an epoch. Which of these a call is
+    shows when it is traced: a `tf.function` of your own that serves both must be two. Under a
+    strategy the values of all replicas count. No gradient runs through a metric, and values in
+    half precision are added up in float32.
+
+    The layer alone updates its metrics: a `train_step` of your own that loops over `self.metrics`
+    gets an error, since it would update them with targets and predictions;
+    `self.compute_metrics(x, y, y_pred, sample_weight)` updates those of `compile`. Files of models
+    and weights leave the metrics out; a `tf.train.Checkpoint` of Keras 2 holds them, for the same
+    number of replicas. Of a `keras.Model` with the mixin inside another one Keras 3 logs none.
 
     Masking: masked positions are left out where `update_metric` gets the mask.
 
@@ -84,6 +92,7 @@ class MetricTracking:
                 f"{self.name!r} is built: Keras would not see it. Received: name={name!r}"
             )
         made = _metric_named(f"{self.name}_{name}", metric)
+        own(made, self.name)
         setattr(self, f"_{name}_metric", made)  # where Keras finds it
         self._declared_metrics = (*self._declared(), name)
 
@@ -99,14 +108,14 @@ class MetricTracking:
                 scalar needs it: the number of samples that the scalar stands for.
 
         Raises:
-            TypeError: The mask is not boolean.
+            TypeError: The mask is not boolean, or `training` a tensor whose value is not known.
             ValueError: The metric was not declared, the mask does not fit, or a scalar comes
                 without its weight.
         """
         if name not in self._declared():
             expected = f"a declared metric, one of {list(self._declared())}"
             raise _validate.value_error("name", expected, name)
-        metric = getattr(self, f"_{name}_metric")
+        metric = self._metric(name)
         elements = type(metric) in _AGGREGATIONS.values()  # not what derives from them
         if elements and len(values) != 1:
             raise ValueError(
@@ -122,11 +131,14 @@ class MetricTracking:
                 f"`sample_weight` of the metric {name!r} must say how many samples a scalar stands "
                 "for, or give values with a batch axis. Received: sample_weight=None"
             )
-        if _keras.infers_shapes() or not (_keras.training_of_call(self) or _keras.evaluates()):
+        if _keras.infers_shapes() or not (_keras.training_of_call(self) or _keras.in_step()):
             return
         weights = _weights(values[0], mask, sample_weight, elements)
         with _keras.without_autocast():
-            metric.update_state(*(zero_masked(value, mask) for value in values), **weights)
+            update(metric, *(zero_masked(value, mask) for value in values), **weights)
+
+    def _metric(self, name: str) -> keras.metrics.Metric:
+        return getattr(self, f"_{name}_metric")
 
     def _declared(self) -> tuple[str, ...]:
         return getattr(self, "_declared_metrics", ())

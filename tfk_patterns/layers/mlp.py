@@ -21,7 +21,8 @@ class MLP(keras.layers.Layer):
 
     Each block is `Dense`, normalisation, activation, dropout; the last one is `Dense` and
     `final_activation` alone. With `input_dim` the layer is built at once, and its weights are
-    there after the constructor; without, at the first call. All sublayers are built in `build`, so
+    there after the constructor (a `Sequential` model around it still needs an `Input`); without, at
+    the first call. All sublayers are built in `build`, so
     that files of weights load into a layer that was not called yet, and each gets `training`.
 
     Masks are passed on. The statistics of batch normalisation leave masked steps out

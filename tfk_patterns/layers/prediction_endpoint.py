@@ -18,8 +18,9 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
     """Returns the predictions; where targets come too, adds their loss and tracks metrics.
 
     The targets are an input of the model like others, and `compile(optimizer)` needs no loss:
-    `endpoint(predictions, targets)` in a functional model of which they are an `Input`. Without
-    targets it only passes the predictions on.
+    `endpoint(predictions, targets)` in a functional model of which they are an `Input`; the `y` of
+    `fit` is then of no use. Without targets it only passes the predictions on, so that a second
+    model of the same layers predicts.
 
     The loss is `sum(weight * loss) / number` over the positions of the batch, as Keras' own
     reduction `"sum_over_batch_size"`; over those of all replicas, where their shares differ. The
@@ -77,11 +78,12 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.loss = _as_loss(loss)
-        self._metrics_config = _as_config(metrics)
+        metrics = _as_list(metrics)
+        self._named = tuple(metric for metric in metrics if isinstance(metric, str))
         self.supports_masking = True
         _keras.keep_losses_per_replica(self)
         self.declare_metric("loss", "mean")
-        for given in self._metrics_config:
+        for given in metrics:
             metric = _as_metric(given)
             self.declare_metric(given if isinstance(given, str) else metric.name, metric)
 
@@ -140,8 +142,15 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
         return {
             **super().get_config(),
             "loss": _keras.serialized_loss(self.loss),
-            "metrics": list(self._metrics_config),
+            "metrics": [
+                name if name in self._named else self._serialized_metric(name)
+                for name in self._declared()[1:]
+            ],
         }
+
+    def _serialized_metric(self, name):
+        serialized = keras.metrics.serialize(self._metric(name))
+        return {**serialized, "config": {**serialized["config"], "name": name}}
 
 
 def _as_loss(loss):
@@ -158,19 +167,17 @@ def _as_loss(loss):
     return found
 
 
-def _as_config(metrics):
-    """The argument `metrics` as its config has it: names, and what objects are made of."""
+def _as_list(metrics):
     metrics = [] if metrics is None else metrics
     if not isinstance(metrics, list | tuple):
         raise _validate.type_error("metrics", "a list of metrics", metrics)
-    return tuple(
-        keras.metrics.serialize(one) if isinstance(one, keras.metrics.Metric) else one
-        for one in metrics
-    )
+    return metrics
 
 
 def _as_metric(metric):
     expected = "names of Keras metrics, or keras.metrics.Metric objects"
+    if isinstance(metric, keras.metrics.Metric):
+        return metric
     if not isinstance(metric, str | dict):
         raise _validate.type_error("metrics", expected, metric)
     if metric in ("accuracy", "acc", "crossentropy", "ce"):

@@ -30,8 +30,9 @@ class RunningStandardizer(keras.layers.Layer):
     `trainable=False`, it leaves them alone. After one epoch they are those of the data set,
     whatever the order and the sizes of the batches. They go on after a reload.
 
-    The statistics are sums in float64 over all replicas, and the count is int64, whatever the dtype
-    policy; a policy of half precision does not round the inputs before they are counted. No
+    The statistics are the weights `mean` and `variance`, in float64 and over all replicas, and
+    `count`, in int64, whatever the dtype policy; a policy of half precision does not round the
+    inputs before they are counted, but an `Input` rounds float64 data to its own dtype. No
     gradient runs through them: the layer's is `1 / max(std, 1e-7)`. Before any data the mean is 0
     and the variance 1.
 

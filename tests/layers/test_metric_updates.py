@@ -139,3 +139,20 @@ def test_files_load_for_another_number_of_replicas(how, two_replicas, tmp_path):
         logs = model.evaluate(INPUTS, TARGETS, batch_size=6, verbose=0, return_dict=True)
         assert logs["monitor_mean"] == pytest.approx(INPUTS.mean(), rel=1e-6)
         assert logs["monitor_std"] == pytest.approx(INPUTS.std(), rel=1e-6)
+
+
+def test_a_metric_needs_a_layer_that_is_made():
+    class Early(MetricTracking, keras.layers.Layer):
+        def __init__(self):
+            self.declare_metric("value")
+
+    with pytest.raises(RuntimeError, match=r"after `super\(\).__init__\(\*\*kwargs\)`"):
+        Early()
+
+
+def test_a_mask_that_does_not_fit_names_the_metric():
+    layer = Monitor()
+    with pytest.raises(ValueError, match=r"\(2, 2\) for the metric 'value' with values of"):
+        layer.update_metric("value", np.ones((2, 3, 4)), mask=np.ones((2, 2), bool))
+    with pytest.raises(TypeError, match="`mask` must be boolean"):
+        layer.update_metric("value", np.ones((2, 3, 4)), mask=np.ones((2, 3)))

@@ -47,7 +47,7 @@ def window_sums(inputs, kernel, strides: int, padding: str, dilation_rate: int) 
 def count_valid_in_windows(mask, kernel_size: int, *windows) -> tf.Tensor:
     """How many valid steps each window holds: float32 `(batch, windows, 1)`."""
     ones = tf.ones((kernel_size, 1, 1))
-    return window_sums(tf.cast(mask, tf.float32)[..., tf.newaxis], ones, *windows)
+    return window_sums(tf.expand_dims(tf.cast(mask, tf.float32), -1), ones, *windows)
 
 
 @_keras.register
@@ -67,7 +67,7 @@ class WindowMask(_keras.Operation):
         self.windows = (kernel_size, strides, padding, dilation_rate)
 
     def call(self, mask):
-        return count_valid_in_windows(mask, *self.windows)[..., 0] > 0
+        return tf.squeeze(count_valid_in_windows(mask, *self.windows), -1) > 0
 
     def get_config(self) -> dict[str, Any]:
         names = ("kernel_size", "strides", "padding", "dilation_rate")

@@ -21,11 +21,11 @@ _AGGREGATIONS = {
 class MetricTracking:
     """Mixin of layers that report values of their `call` as metrics, on every Keras.
 
-    Keras 2 had `add_metric` for it, which Keras 3 took away. Name the mixin before the layer it is
-    mixed into, declare each metric in the constructor (or in `build`), and update it in `call`. It
-    is in the history of `fit` and in the logs of callbacks as `"{layer}_{metric}"`, so that no two
-    layers of a model overwrite each other's, with `val_` before it for validation, and is reset
-    with the metrics of the model at each epoch.
+    Keras 2 had `add_metric` for it, which Keras 3 took away. Declare each metric in the constructor
+    (or in `build`), and update it in `call`. It is in the history of `fit` and in the logs of
+    callbacks as `"{layer}_{metric}"`, so that no two layers of different names overwrite each
+    other's, with `val_` before it for validation, and is reset with the metrics of the model at
+    each epoch.
 
     Updated are calls with `training=True`, and all calls in `fit` and `evaluate`: within a method
     called `train_step` or `test_step`. `predict`, a plain call in inference, and an exported model
@@ -77,10 +77,15 @@ class MetricTracking:
                 a `keras.metrics.Metric`, of which a copy with the new name is made.
 
         Raises:
-            RuntimeError: The layer is built already.
+            RuntimeError: The layer is built already, or `super().__init__` was not called.
             TypeError: An argument has the wrong type, or the metric's config cannot make a copy.
             ValueError: The name is empty or taken, or there is no such metric.
         """
+        if not hasattr(self, "built"):
+            raise RuntimeError(
+                "`declare_metric` must be called after `super().__init__(**kwargs)`, on a class "
+                f"that is a layer too. Received: name={name!r}"
+            )
         if not isinstance(name, str):
             raise _validate.type_error("name", "a string", name)
         if not name or name in self._declared():
@@ -113,7 +118,10 @@ class MetricTracking:
                 without its weight.
         """
         if name not in self._declared():
-            expected = f"a declared metric, one of {list(self._declared())}"
+            expected = (
+                f"one of the declared metrics, {list(self._declared())}; `declare_metric` adds one "
+                "in the constructor"
+            )
             raise _validate.value_error("name", expected, name)
         metric = self._metric(name)
         elements = type(metric) in _AGGREGATIONS.values()  # not what derives from them
@@ -124,7 +132,7 @@ class MetricTracking:
         values = [tf.stop_gradient(_as_counted(value)) for value in values]
         if mask is not None:
             for value in values:
-                check_mask(mask, [*value.shape, None])
+                _check_mask(name, mask, value)
             mask = tf.convert_to_tensor(mask)
         if sample_weight is None and not values[0].shape.rank and _averages(metric):
             raise ValueError(
@@ -159,6 +167,17 @@ def _metric_named(name, metric):
         raise TypeError(
             "`metric` must be copied to be renamed, so `from_config` must take what its "
             f"`get_config` gives, with another name: {error}. Received: metric={metric!r}"
+        ) from error
+
+
+def _check_mask(name, mask, value):
+    """A mask may have as many axes as what it belongs to, one value for each position."""
+    try:
+        check_mask(mask, [*value.shape, None])
+    except ValueError as error:
+        raise ValueError(
+            "`mask` must have the sizes of the leading axes of the values. Received: mask of shape "
+            f"{tuple(mask.shape)} for the metric {name!r} with values of shape {tuple(value.shape)}"
         ) from error
 
 

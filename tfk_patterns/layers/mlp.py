@@ -22,8 +22,8 @@ class MLP(keras.layers.Layer):
     Each block is `Dense`, normalisation, activation, dropout; the last one is `Dense` and
     `final_activation` alone. With `input_dim` the layer is built at once, and its weights are
     there after the constructor (a `Sequential` model around it still needs an `Input`); without, at
-    the first call. All sublayers are built in `build`, so
-    that files of weights load into a layer that was not called yet, and each gets `training`.
+    the first call. All sublayers are built in `build`, so that files of weights load into a layer
+    that was not called yet, and each gets `training`; a subclass adds its own in `build` too.
 
     Masks are passed on. The statistics of batch normalisation leave masked steps out
     (`BatchNormDropout`); all else works step by step.
@@ -85,9 +85,7 @@ class MLP(keras.layers.Layer):
         self.activation = as_activation("activation", activation)
         self.final_activation = as_activation("final_activation", final_activation)
         self.input_dim = input_dim
-        self.normalization = normalization
-        if normalization is not None:
-            _validate.one_of("normalization", normalization, _NORMALIZATIONS)
+        self.normalization = _as_normalization(normalization)
         self.dropout = _validate.fraction("dropout", dropout)
         self.residual = _validate.boolean("residual", residual)
         self.seed = None if seed is None else _validate.seed("seed", seed)
@@ -98,11 +96,8 @@ class MLP(keras.layers.Layer):
     def build(self, input_shape) -> None:
         _validate.rank_at_least("inputs", input_shape, 2, _AXES)
         features = _validate.known_axis("inputs", input_shape, -1, "the features")
-        if self.input_dim not in (None, features):
-            raise ValueError(
-                f"`inputs` must have input_dim={self.input_dim} features. Received: inputs of "
-                f"shape {tuple(input_shape)}"
-            )
+        if self.built:  # in the constructor
+            return
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
         hidden = range(len(self.units) - 1)
         common = {"dtype": self.dtype_policy}
@@ -189,6 +184,15 @@ _NORMALIZATIONS = {
     "batch": _batch_normalization,
     "layer": keras.layers.LayerNormalization,
 }
+
+
+def _as_normalization(normalization):
+    expected = f"None or one of {', '.join(map(repr, _NORMALIZATIONS))}"
+    if not (normalization is None or isinstance(normalization, str)):
+        raise _validate.type_error("normalization", expected, normalization)
+    if normalization is not None and normalization not in _NORMALIZATIONS:
+        raise _validate.value_error("normalization", expected, normalization)
+    return normalization
 
 
 def _as_units(units):

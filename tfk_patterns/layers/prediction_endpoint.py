@@ -85,7 +85,11 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
         self.declare_metric("loss", "mean")
         for given in metrics:
             metric = _as_metric(given)
-            self.declare_metric(given if isinstance(given, str) else metric.name, metric)
+            name = given if isinstance(given, str) else metric.name
+            if name in self._declared():
+                expected = f"metrics of different names, none of them {name!r} again"
+                raise _validate.value_error("metrics", expected, metrics)
+            self.declare_metric(name, metric)
 
     def build(self, input_shape) -> None:
         _validate.rank_at_least("predictions", input_shape, 2, "(batch, ...)")
@@ -112,8 +116,9 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
         self.add_loss(tf.cast(loss, keras.backend.floatx()))
         self.update_metric("loss", losses, sample_weight=weights)
         weighted = {"mask": mask, "sample_weight": sample_weight}
+        counted_in = tf.cast(wide, keras.backend.floatx())  # some metrics take no float64
         for name in self._declared()[1:]:
-            self.update_metric(name, targets, wide, **weighted)
+            self.update_metric(name, targets, counted_in, **weighted)
         return predictions
 
     def _losses_of(self, targets, predictions):

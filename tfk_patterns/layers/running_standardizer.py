@@ -191,6 +191,8 @@ def _as_axes(axis):
     if axis is None:
         return None
     if isinstance(axis, list | tuple):
+        if not axis:
+            raise _validate.value_error("axis", expected, axis)
         return tuple(_validate.integer("axis", one, expected) for one in axis)
     return _validate.integer("axis", axis, expected)
 

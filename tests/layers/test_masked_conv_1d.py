@@ -192,3 +192,21 @@ def test_the_mask_reaches_the_next_layer_and_models_train_and_come_back(
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(cut), model(cut), rtol=1e-6)
     again.fit(cut, np.zeros((5, 2)), verbose=0)
+
+
+@pytest.mark.parametrize("padding", ["same", "causal", "valid"])
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_a_traced_batch_of_none_has_the_shape_of_the_outputs(padding, xla):
+    layer = MaskedConv1D(2, 3, padding=padding, renormalize=True)
+    layer.build((None, None, 3))
+
+    @tf.function(jit_compile=xla)
+    def call(inputs, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, mask=mask)
+        return outputs, tape.gradient(outputs, inputs)
+
+    outputs, gradient = call(tf.zeros((0, 7, 3)), tf.ones((0, 7), tf.bool))
+    assert outputs.shape == tuple(layer.compute_output_shape((0, 7, 3)))
+    assert gradient.shape == (0, 7, 3)

@@ -156,3 +156,13 @@ def test_a_mask_that_does_not_fit_names_the_metric():
         layer.update_metric("value", np.ones((2, 3, 4)), mask=np.ones((2, 2), bool))
     with pytest.raises(TypeError, match="`mask` must be boolean"):
         layer.update_metric("value", np.ones((2, 3, 4)), mask=np.ones((2, 3)))
+
+
+def test_only_a_step_of_a_model_counts():
+    layer = Monitor()
+
+    def test_step():
+        layer(INPUTS)
+
+    test_step()
+    assert float(layer.metrics[0].result()) == 0.0

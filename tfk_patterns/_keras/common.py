@@ -114,14 +114,20 @@ def infers_shapes() -> bool:
 
 @tf.autograph.experimental.do_not_convert
 def in_step() -> bool:
-    """Whether a `train_step` or `test_step` is running in this thread: Keras tells no layer."""
+    """Whether a model's `train_step` or `test_step` runs in this thread: Keras tells no layer."""
     frame = sys._getframe(1)
     while frame is not None:
-        # AutoGraph puts `tf__` before the name.
-        if frame.f_code.co_name.removeprefix("tf__") in ("train_step", "test_step"):
+        name = frame.f_code.co_name.removeprefix("tf__")  # which AutoGraph puts before it
+        is_step = name in ("train_step", "test_step")
+        if is_step and isinstance(_first_argument(frame), keras.Model):
             return True
         frame = frame.f_back
     return False
+
+
+def _first_argument(frame):
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    return frame.f_locals.get(names[0]) if names else None
 
 
 def policy_name(layer) -> str:

@@ -1,5 +1,6 @@
 """Masks: `True` where a step is valid, on the leading axes of the tensor they belong to."""
 
+import numpy as np
 import tensorflow as tf
 
 from tfk_patterns import _validate
@@ -47,6 +48,12 @@ def as_checked_mask(mask, inputs, rank: int | None = None) -> tf.Tensor | None:
         check_mask(mask, inputs.shape, rank)
         mask = tf.convert_to_tensor(mask)
     return mask
+
+
+def passed_on(mask, inputs, rank: int | None = None):
+    """The mask as `compute_mask` returns it: checked, symbolic as it is, an array as a tensor."""
+    check_mask(mask, inputs.shape, rank)
+    return tf.convert_to_tensor(mask) if isinstance(mask, np.ndarray) else mask
 
 
 def expand_mask(mask, inputs) -> tf.Tensor:

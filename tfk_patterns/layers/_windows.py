@@ -28,6 +28,11 @@ def window_sums(inputs, kernel, strides: int, padding: str, dilation_rate: int) 
     left, right = padding_of(padding, kernel_size, dilation_rate)
     batch, steps, _ = tf.unstack(tf.shape(inputs))
     windows = (steps + left + right - (kernel_size - 1) * dilation_rate - 1) // strides + 1
+    # Of no samples or steps, TensorFlow's convolution has the shape of its inputs
+    # (docs/findings.md): it gets none where that is known, and the shape is put right elsewhere.
+    if 0 in inputs.shape[:2]:
+        connected = tf.reduce_sum(inputs) + tf.reduce_sum(kernel)  # for gradients of zeros
+        return tf.zeros((batch, windows, filters), inputs.dtype) * connected
     if padding == "same" and strides == dilation_rate == 1:
         # TensorFlow's own pads do not depend on the length here, and save a copy.
         outputs = tf.nn.conv1d(inputs, kernel, 1, "SAME")
@@ -36,11 +41,10 @@ def window_sums(inputs, kernel, strides: int, padding: str, dilation_rate: int) 
             inputs = tf.pad(inputs, [[0, 0], [left, right], [0, 0]])
         if dilation_rate == 1:
             outputs = tf.nn.conv1d(inputs, kernel, strides, "VALID")
-        else:  # which TensorFlow cannot do on a CPU, or not with strides
+        else:  # TensorFlow cannot dilate on a CPU, or not with strides
             starts = range(0, kernel_size * dilation_rate, dilation_rate)
             shifted = (inputs[:, start : start + windows * strides : strides] for start in starts)
             outputs = sum(map(functools.partial(tf.tensordot, axes=1), shifted, tf.unstack(kernel)))
-    # Without samples or steps, TensorFlow gives the shape of the inputs (docs/findings.md).
     return tf.reshape(outputs, (batch, windows, filters))
 
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, passed_on, zero_masked
 from tfk_patterns.layers._metrics import ZeroedMetric
 from tfk_patterns.layers._statistics import count_valid
 from tfk_patterns.layers.metric_tracking import MetricTracking
@@ -78,8 +78,7 @@ class ActivationMonitor(MetricTracking, keras.layers.Layer):
         return inputs
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape)
-        return mask
+        return passed_on(mask, inputs)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank_at_least("inputs", input_shape, 2, "(batch, ..., units)")

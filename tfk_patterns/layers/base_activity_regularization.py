@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, passed_on, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32
 from tfk_patterns.layers._warmup import add_step, next_weight
 
@@ -134,8 +134,7 @@ class BaseActivityRegularization(keras.layers.Layer):
         return penalty
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape, self.mask_rank)
-        return mask
+        return passed_on(mask, inputs, self.mask_rank)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         self.check_shape(input_shape)

@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._keras_arguments import as_activation
-from tfk_patterns.layers._masking import as_checked_mask, check_mask
+from tfk_patterns.layers._masking import as_checked_mask, passed_on
 from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers._statistics import at_least_float32, moments
 
@@ -158,8 +158,7 @@ class BatchNormDropout(keras.layers.Layer):
         moving.assign(tf.where(count > 0, new, old))
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape)
-        return mask
+        return passed_on(mask, inputs)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank_at_least("inputs", input_shape, 2, "(batch, ..., features)")

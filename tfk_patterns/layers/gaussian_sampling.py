@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, passed_on, zero_masked
 from tfk_patterns.layers._random import add_random_state, normal_noise
 from tfk_patterns.layers._statistics import at_least_float32, sum_over_replicas
 from tfk_patterns.layers._warmup import add_step, next_weight
@@ -130,9 +130,7 @@ class GaussianSampling(MetricTracking, keras.layers.Layer):
         self.add_loss(tf.math.multiply_no_nan(loss, weight))  # 0 before a warm-up, whatever it is
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        mask = _joint(mask)
-        check_mask(mask, inputs[0].shape)
-        return mask
+        return passed_on(_joint(mask), inputs[0])
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _check_shapes(input_shape)

@@ -38,7 +38,8 @@ class MaskedConv1D(keras.layers.Layer):
     same steps whatever the length. That is what `keras.layers.Conv1D` does with `strides=1`. With
     strides over 1 it differs: Conv1D pads as little as the length allows, so that its windows move
     when a batch is padded to another length; the outputs are those of Conv1D where
-    `steps % strides` is 1 (or `strides` is 1), and else those of windows that start earlier.
+    `steps % strides` is 1 (or `strides` is 1), and else those of windows that start earlier, or at
+    the same step.
     `"causal"` puts the whole span before, `"valid"` pads nothing. Padding at the start of a
     sequence moves the windows where it is no multiple of `strides`.
 
@@ -77,8 +78,8 @@ class MaskedConv1D(keras.layers.Layer):
     Raises:
         TypeError: An argument has the wrong type, or the mask is not boolean.
         ValueError: An argument has a value that cannot be, the rank is not 3, `features` is
-            unknown, a sequence is shorter than a window of `"valid"` padding, or the mask does not
-            fit.
+            unknown, a sequence is known to be shorter than a window of `"valid"` padding, or the
+            mask does not fit.
 
     Example:
 
@@ -156,7 +157,8 @@ class MaskedConv1D(keras.layers.Layer):
         windows = (self.strides, self.padding, self.dilation_rate)
         kernel = tf.convert_to_tensor(self.kernel)
         outputs = window_sums(zero_masked(inputs, mask), kernel, *windows)
-        if self.renormalize:
+        # Of nothing, TensorFlow's constant folding divides by zero where it meets the product.
+        if self.renormalize and 0 not in inputs.shape[:2]:
             valid = tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else mask
             counts = count_valid_in_windows(valid, self.kernel_size, *windows)
             outputs *= tf.cast(

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, check_mask, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, passed_on, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32
 
 _AXES = "(batch, steps, features)"
@@ -77,8 +77,7 @@ class MaskedSequenceNormalization(keras.layers.Layer):
         return tf.cast(centred * tf.math.rsqrt(variance + self.epsilon), self.compute_dtype)
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape, rank=2)
-        return mask
+        return passed_on(mask, inputs, rank=2)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank("inputs", input_shape, 3, _AXES)

@@ -27,18 +27,19 @@ class MetricTracking:
     other's, with `val_` before it for validation, and is reset with the metrics of the model at
     each epoch.
 
-    Updated are calls with `training=True`, and all calls in `fit` and `evaluate`: within a method
-    called `train_step` or `test_step`. `predict`, a plain call in inference, and an exported model
-    leave the metrics alone, also in a callback in the middle of an epoch. Which of these a call is
-    shows when it is traced: a `tf.function` of your own that serves both must be two. Under a
-    strategy the values of all replicas count. No gradient runs through a metric, and values in
-    half precision are added up in float32.
+    Updated are calls with `training=True`, and all calls in `fit` and `evaluate`: within the
+    `train_step` or `test_step` of a model. `predict`, a plain call in inference, and an exported
+    model leave the metrics alone, also in a callback in the middle of an epoch. Which of these a
+    call is shows when it is traced: a `tf.function` of your own that serves both must be two.
+    Under a strategy the values of all replicas count. No gradient runs through a metric, and
+    values in half precision are added up in float32.
 
     The layer alone updates its metrics: a `train_step` of your own that loops over `self.metrics`
     gets an error, since it would update them with targets and predictions;
-    `self.compute_metrics(x, y, y_pred, sample_weight)` updates those of `compile`. Files of models
-    and weights leave the metrics out; a `tf.train.Checkpoint` of Keras 2 holds them, for the same
-    number of replicas. Of a `keras.Model` with the mixin inside another one Keras 3 logs none.
+    `self.compute_metrics(x, y, y_pred, sample_weight)` updates those of `compile`. `.keras` and
+    `.weights.h5` files leave the metrics out; a checkpoint of TensorFlow holds them on Keras 2, for
+    the same number of replicas. Of a `keras.Model` with the mixin inside another model Keras 3 logs
+    none.
 
     Masking: masked positions are left out where `update_metric` gets the mask.
 

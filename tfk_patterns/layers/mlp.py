@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._keras_arguments import as_activation
-from tfk_patterns.layers._masking import as_checked_mask, check_mask
+from tfk_patterns.layers._masking import as_checked_mask, passed_on
 from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers.batch_norm_dropout import BatchNormDropout
 
@@ -155,8 +155,7 @@ class MLP(keras.layers.Layer):
         return x
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape)
-        return mask
+        return passed_on(mask, inputs)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank_at_least("inputs", input_shape, 2, _AXES)

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._keras_arguments import as_keras_object
-from tfk_patterns.layers._masking import as_checked_mask, check_mask, expand_mask, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, expand_mask, passed_on, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32, mean_over_replicas
 from tfk_patterns.layers.metric_tracking import MetricTracking
 
@@ -134,8 +134,7 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
 
     def compute_mask(self, predictions, mask=None) -> tf.Tensor | None:
         mask = mask[0] if isinstance(mask, list | tuple) else mask
-        check_mask(mask, predictions.shape)
-        return mask
+        return passed_on(mask, predictions)
 
     def compute_output_shape(
         self, predictions_shape, targets_shape=None, sample_weight_shape=None, mask_shape=None

@@ -10,8 +10,8 @@ from tensorflow import keras
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._masking import (
     as_checked_mask,
-    check_mask,
     expand_mask,
+    passed_on,
     zero_masked,
 )
 from tfk_patterns.layers._statistics import at_least_float32, sum_over_replicas
@@ -174,8 +174,7 @@ class RunningStandardizer(keras.layers.Layer):
             )
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        check_mask(mask, inputs.shape)
-        return mask
+        return passed_on(mask, inputs)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _validate.rank_at_least("inputs", input_shape, 2, _AXES)

@@ -2,15 +2,9 @@
 
 import pytest
 
-from tests.loading import load
 from tfk_patterns.parity import check_layer
 
 EXPECTED = {"WarmUp": "python_state", "SequenceMean": "padding_content", "Clip": "config"}
-
-
-@pytest.fixture(scope="module")
-def example():
-    return load("examples/check_your_layer.py")
 
 
 def test_each_broken_layer_fails_one_check_and_no_mended_one_fails(example):

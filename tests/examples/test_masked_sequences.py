@@ -2,25 +2,7 @@
 
 import pytest
 
-from tests.loading import load
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("masked_sequences")]
-
-
-@pytest.fixture(scope="module")
-def example():
-    return load("examples/masked_sequences.py")
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def figures(example, output):
-    example.OUTPUT = output
-    return example.main()
 
 
 def test_no_first_word_is_in_training_and_test(example):

@@ -2,25 +2,7 @@
 
 import pytest
 
-from tests.loading import load
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("online_standardizer")]
-
-
-@pytest.fixture(scope="module")
-def example():
-    return load("examples/online_standardizer.py")
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def figures(example, output):
-    example.OUTPUT = output
-    return example.main()
 
 
 def test_standardising_makes_the_stream_learnable(example, figures):

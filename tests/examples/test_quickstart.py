@@ -5,21 +5,12 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from tests.loading import load
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def figures(output):
-    quickstart = load("examples/quickstart.py")
-    quickstart.OUTPUT = output
-    yield quickstart.main()
+@pytest.fixture(scope="module", autouse=True)
+def _rewrites_again():
+    yield
     rewrites = {"arithmetic_optimization": True, "constant_folding": True}
     tf.config.optimizer.set_experimental_options(rewrites)  # as they are by default
 

@@ -2,25 +2,7 @@
 
 import pytest
 
-from tests.loading import load
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sparse_autoencoder")]
-
-
-@pytest.fixture(scope="module")
-def example():
-    return load("examples/sparse_autoencoder.py")
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("output")
-
-
-@pytest.fixture(scope="module")
-def figures(example, output):
-    example.OUTPUT = output
-    return example.main()
 
 
 def test_the_regularisers_make_the_code_sparse_and_decorrelated(example, figures):

@@ -192,3 +192,15 @@ CASES = [
         name="sampling_masked",
     ),
 ]
+
+
+def _quick():
+    found = {}
+    for case in CASES:
+        found.setdefault((type(case.make()), case.mask is None), case)
+    return list(found.values())
+
+
+# Of each layer one case with a mask and one without; the others are for the slow tests.
+QUICK = _quick()
+REST = [case for case in CASES if case not in QUICK]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.layers.cases import CASES
+from tests.layers.cases import QUICK, REST
 from tests.layers.models import data_of, draws, layer_in, model_of, targets_of
 
 # Relative to the largest value; half the digits of float16 and bfloat16 and a little less.
@@ -20,17 +20,11 @@ PRECISIONS = {"float64": 1e-12, "float32": 1e-5, "mixed_float16": 5e-3, "mixed_b
 EXACT = {"rtol": 1e-6, "atol": 1e-6}  # the same float32 computation in another graph
 
 
-def sorted_by_time():
-    """The cases; of each layer all but one, with a mask if there is, take their time elsewhere."""
-    quick = {}
-    for case in sorted(CASES, key=lambda case: case.mask is None):
-        quick.setdefault(type(case.make()), case)
-    for case in CASES:
-        marks = () if case in quick.values() else pytest.mark.slow
-        yield pytest.param(case, marks=marks, id=case.name)
-
-
-each_case = pytest.mark.parametrize("case", sorted_by_time())
+each_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name) for case in QUICK]
+    + [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in REST],
+)
 
 
 def remade(layer, **changes):

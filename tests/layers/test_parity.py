@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from tests.layers.cases import CASES, Gate, MeanSquare
+from tests.layers.cases import CASES, QUICK, REST, Gate, MeanSquare
 from tfk_patterns import layers
 from tfk_patterns.parity import parametrize_checks
 
@@ -13,8 +13,14 @@ STAND_INS = {layers.BaseActivityRegularization: MeanSquare, layers.MetricTrackin
 PUBLIC = [cls for cls in vars(layers).values() if isinstance(cls, type)]
 
 
-@parametrize_checks(CASES)
+@parametrize_checks(QUICK)
 def test_layers_do_the_same_in_every_mode(case, check):
+    check(case)
+
+
+@pytest.mark.slow
+@parametrize_checks(REST)
+def test_layers_of_other_arguments_do_the_same_in_every_mode(case, check):
     check(case)
 
 

@@ -70,7 +70,7 @@ def make_model(steps_per_epoch):
         loss=reconstruction,
         metrics=[reconstruction],  # the loss without the divergence
         steps_per_execution=steps_per_epoch,  # less to do between the steps
-        jit_compile=False,  # XLA draws other random bits from the same seed
+        jit_compile=False,  # Keras 3 compiles with XLA itself where there is a GPU
     )
     return model, keras.Model(images, mean), decoder
 

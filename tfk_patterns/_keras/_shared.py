@@ -29,3 +29,16 @@ def tensorflow_seed_kept():
         yield
     finally:
         context.update(before)
+
+
+def known_training(training) -> bool:
+    """The value of `training`, which must be known while a graph is traced."""
+    if tf.is_tensor(training):
+        value = tf.get_static_value(training)
+        if value is None:
+            raise TypeError(
+                "`training` must be True or False when the graph is traced, where a layer tracks "
+                f"metrics. Received: training={training!r}"
+            )
+        training = value
+    return bool(training)

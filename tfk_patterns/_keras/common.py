@@ -82,19 +82,6 @@ def overrides(model, method: str) -> bool:
     return getattr(type(model), method) is not getattr(keras.Model, method)
 
 
-def known_training(training) -> bool:
-    """The value of `training`, which must be known while a graph is traced."""
-    if tf.is_tensor(training):
-        value = tf.get_static_value(training)
-        if value is None:
-            raise TypeError(
-                "`training` must be True or False when the graph is traced, where a layer tracks "
-                f"metrics. Received: training={training!r}"
-            )
-        training = value
-    return bool(training)
-
-
 def defines(layer, method: str) -> bool:
     """Whether the class of a layer has a method of its own in the place of that of every layer."""
     return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)

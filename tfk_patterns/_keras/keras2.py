@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras._shared import given_metrics, tensorflow_seed_kept
-from tfk_patterns._keras.common import is_metric, known_training, state_variables
+from tfk_patterns._keras._shared import given_metrics, known_training, tensorflow_seed_kept
+from tfk_patterns._keras.common import is_metric, state_variables
 
 _AGGREGATION = {
     "none": {},
@@ -83,7 +83,7 @@ def without_autocast():
 
 def traced_output_spec(layer, *args, **kwargs):
     """Of Keras 3 alone: Keras 2 asks no layer for its `compute_output_spec`."""
-    raise NotImplementedError
+    raise NotImplementedError("Keras 2 has no `compute_output_spec`: nothing should ask for it.")
 
 
 def _private(module):

@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras._shared import given_metrics, tensorflow_seed_kept
-from tfk_patterns._keras.common import defines, known_training, state_variables
+from tfk_patterns._keras._shared import given_metrics, known_training, tensorflow_seed_kept
+from tfk_patterns._keras.common import defines, state_variables
 
 AUTOGRAPH = False
 """Whether a compiled `fit` converts the `call` of layers with AutoGraph."""

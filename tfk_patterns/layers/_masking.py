@@ -56,9 +56,9 @@ def passed_on(mask, inputs, rank: int | None = None):
     return tf.convert_to_tensor(mask) if isinstance(mask, np.ndarray) else mask
 
 
-def expand_mask(mask, inputs) -> tf.Tensor:
-    """The mask with axes of size 1 at the end, so that it broadcasts against the inputs."""
-    for _ in range(inputs.shape.rank - mask.shape.rank):
+def expand_mask(mask, rank: int) -> tf.Tensor:
+    """A mask, or weights, with axes of size 1 at the end, to broadcast against that many axes."""
+    for _ in range(rank - mask.shape.rank):
         mask = mask[..., tf.newaxis]
     return mask
 

@@ -49,11 +49,11 @@ class _RowPerReplica(ZeroedMetric):
 
     def updated(self, row, values, weights):
         """The columns of a row after values were added; `weights` may be `None`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement updated().")
 
     def joined(self, columns):
         """The result of all rows, column by column."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement joined().")
 
 
 class _Extreme(_RowPerReplica):
@@ -68,9 +68,8 @@ class _Extreme(_RowPerReplica):
             any_counted = tf.reduce_any(weights > 0)
         largest = tf.reduce_max(signed)
         largest = tf.where(row[1] > 0, tf.maximum(row[0], largest), largest)
-        return tf.where(any_counted, largest, row[0]), tf.where(
-            any_counted, tf.ones_like(row[1]), row[1]
-        )
+        there = tf.where(any_counted, tf.ones_like(row[1]), row[1])
+        return tf.where(any_counted, largest, row[0]), there
 
     def joined(self, columns):
         largest, there = columns

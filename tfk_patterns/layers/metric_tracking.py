@@ -201,12 +201,7 @@ def _weights(values, mask, sample_weight, elements) -> dict:
     if mask is not None:
         mask = tf.cast(mask, weights.dtype)
         rank = max(weights.shape.rank, mask.shape.rank)
-        weights = _expanded(weights, rank) * _expanded(mask, rank)
+        weights = expand_mask(weights, rank) * expand_mask(mask, rank)
     if elements:
-        weights = tf.broadcast_to(_expanded(weights, values.shape.rank), tf.shape(values))
+        weights = tf.broadcast_to(expand_mask(weights, values.shape.rank), tf.shape(values))
     return {"sample_weight": tf.stop_gradient(weights)}
-
-
-def _expanded(tensor, rank):
-    """The tensor with axes of size 1 at the end; a scalar as it is."""
-    return expand_mask(tensor, tf.zeros([1] * rank)) if tensor.shape.rank else tensor

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._keras_arguments import as_activation
-from tfk_patterns.layers._masking import as_checked_mask, passed_on
+from tfk_patterns.layers._masking import as_checked_mask, expand_mask, passed_on
 from tfk_patterns.layers._random import add_random_state, drop
 from tfk_patterns.layers.batch_norm_dropout import BatchNormDropout
 
@@ -109,14 +109,17 @@ class MLP(keras.layers.Layer):
             _NORMALIZATIONS[self.normalization](name=f"normalization_{block}", **common)
             for block in (hidden if self.normalization else ())
         ]
-        for layers in (self.dense_layers, self.normalization_layers):
-            sizes = [features, *self.units] if layers is self.dense_layers else self.units
-            for layer, size in zip(layers, sizes, strict=False):
-                with tf.name_scope(layer.name):
-                    layer.build((None, size))
+        for block, layer in enumerate(self.dense_layers):
+            self._build_sublayer(layer, self.units[block - 1] if block else features)
+        for block, layer in enumerate(self.normalization_layers):
+            self._build_sublayer(layer, self.units[block])
         drops = self.dropout and hidden
         self.random_state = add_random_state(self, self.seed) if drops else None
         self.built = True
+
+    def _build_sublayer(self, layer, features):
+        with tf.name_scope(layer.name):  # for the names of weights on Keras 2
+            layer.build((None, features))
 
     def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
         mask = as_checked_mask(mask, inputs)
@@ -125,8 +128,7 @@ class MLP(keras.layers.Layer):
         # Rows of features: a normalisation of Keras 2 keeps to the rank it was built with.
         leading = tf.shape(inputs)[:-1]
         if mask is not None:
-            missing = inputs.shape.rank - 1 - mask.shape.rank
-            mask = tf.reshape(mask, tf.concat([tf.shape(mask), [1] * missing], axis=0))
+            mask = expand_mask(mask, inputs.shape.rank - 1)
             mask = tf.reshape(tf.broadcast_to(mask, leading), [-1])
         outputs = self._blocks(tf.reshape(inputs, [-1, inputs.shape[-1]]), mask, training)
         outputs = tf.reshape(outputs, tf.concat([leading, [self.units[-1]]], axis=0))

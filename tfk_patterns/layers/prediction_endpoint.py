@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._keras_arguments import as_keras_object
+from tfk_patterns.layers._loss_and_metrics import as_list, as_loss, as_metric
 from tfk_patterns.layers._masking import as_checked_mask, expand_mask, passed_on, zero_masked
 from tfk_patterns.layers._statistics import at_least_float32, mean_over_replicas
 from tfk_patterns.layers.metric_tracking import MetricTracking
@@ -77,14 +77,14 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.loss = _as_loss(loss)
-        metrics = _as_list(metrics)
+        self.loss = as_loss(loss)
+        metrics = as_list(metrics)
         self._named = tuple(metric for metric in metrics if isinstance(metric, str))
         self.supports_masking = True
         _keras.keep_losses_per_replica(self)
         self.declare_metric("loss", "mean")
         for given in metrics:
-            metric = _as_metric(given)
+            metric = as_metric(given)
             name = given if isinstance(given, str) else metric.name
             if name in self._declared():
                 expected = f"metrics of different names, none of them {name!r} again"
@@ -157,45 +157,6 @@ class PredictionEndpoint(MetricTracking, keras.layers.Layer):
         return {**serialized, "config": {**serialized["config"], "name": name}}
 
 
-def _as_loss(loss):
-    expected = "the name of a Keras loss, a function, or a keras.losses.Loss object"
-    if loss is None or isinstance(loss, type):
-        raise _validate.type_error("loss", expected, loss)
-    found = as_keras_object("loss", loss, _keras.loss_of, expected)
-    reduction = getattr(found, "reduction", "sum_over_batch_size")
-    if reduction not in ("auto", "sum_over_batch_size"):
-        raise ValueError(
-            "`loss` must have the default reduction, which the layer takes over the valid "
-            f"positions. Received: loss={loss!r} with reduction={reduction!r}"
-        )
-    return found
-
-
-def _as_list(metrics):
-    metrics = [] if metrics is None else metrics
-    if not isinstance(metrics, list | tuple):
-        raise _validate.type_error("metrics", "a list of metrics", metrics)
-    return metrics
-
-
-def _as_metric(metric):
-    expected = "names of Keras metrics, or keras.metrics.Metric objects"
-    if isinstance(metric, keras.metrics.Metric):
-        return metric
-    if not isinstance(metric, str | dict):
-        raise _validate.type_error("metrics", expected, metric)
-    if metric in ("accuracy", "acc", "crossentropy", "ce"):
-        raise ValueError(
-            '`metrics` must name a metric in full, as "binary_accuracy" or '
-            '"sparse_categorical_accuracy": which one a short name stands for only `compile` '
-            f"finds out. Received: {metric!r}"
-        )
-    found = as_keras_object("metrics", metric, keras.metrics.get, expected)
-    if isinstance(found, keras.metrics.Metric):
-        return found
-    return keras.metrics.MeanMetricWrapper(found, name=metric)
-
-
 def _of_rank(targets, predictions):
     """Targets with the last axis of size 1 that predictions have and they may lack."""
     lacks_axis = targets.shape.rank == predictions.shape.rank - 1
@@ -214,4 +175,4 @@ def _spread(values, losses, name):
             f"`{name}` must have no more axes than the loss has for each position. Received: "
             f"{name} of shape {tuple(values.shape)} for losses of shape {tuple(losses.shape)}"
         )
-    return tf.broadcast_to(expand_mask(values, losses), tf.shape(losses))
+    return tf.broadcast_to(expand_mask(values, losses.shape.rank), tf.shape(losses))

@@ -155,7 +155,7 @@ class RunningStandardizer(keras.layers.Layer):
         else:
             sizes = tf.unstack(tf.shape(inputs), inputs.shape.rank)
             sizes = [1 if axis in self._kept else size for axis, size in enumerate(sizes)]
-            valid = tf.reshape(tf.broadcast_to(expand_mask(mask, inputs), sizes), [-1])
+            valid = tf.reshape(tf.broadcast_to(expand_mask(mask, inputs.shape.rank), sizes), [-1])
             rows = zero_masked(rows, valid)
         ones = tf.cast(valid, tf.float64)[tf.newaxis]
         count = sum_over_replicas(tf.math.count_nonzero(valid))

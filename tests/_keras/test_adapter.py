@@ -27,15 +27,18 @@ def functions_of(twin):
 
 
 CONSTANTS = {"ADDS_UP_ROWS", "AUTOGRAPH", "GENERATION"}
-CLASSES = {"Operation"}
+CLASSES = {"BaseDynamicLayer", "Operation"}
+TWINS = [("keras2", "keras3"), ("keras2_islands", "keras3_islands")]
 
 
-def test_the_twins_offer_the_same_functions_with_the_same_arguments():
-    assert functions_of("keras2") == functions_of("keras3")
+@pytest.mark.parametrize("twins", TWINS)
+def test_the_twins_offer_the_same_functions_with_the_same_arguments(twins):
+    assert functions_of(twins[0]) == functions_of(twins[1])
 
 
 def test_all_that_is_offered_is_re_exported():
-    offered = {*functions_of("keras2"), *functions_of("common"), *CONSTANTS, *CLASSES}
+    functions = {name for twins in [*TWINS, ("common",)] for name in functions_of(twins[0])}
+    offered = {*functions, *CONSTANTS, *CLASSES}
     assert set(_keras.__all__) == offered
 
 

@@ -1,7 +1,8 @@
 """The only place that knows which Keras generation `tf.keras` is.
 
-`keras2.py` and `keras3.py` are twins that offer the same functions; the one that fits is
-re-exported here, with what both generations spell alike (`common.py`).
+`keras2.py` and `keras3.py` are twins that offer the same functions, and so are
+`keras2_islands.py` and `keras3_islands.py`, for layers that run eagerly in a graph; those that fit
+are re-exported here, with what both generations spell alike (`common.py`).
 """
 
 from tfk_patterns._keras._environment import keras_generation
@@ -11,15 +12,20 @@ GENERATION: int = keras_generation()
 
 if GENERATION == 2:
     from tfk_patterns._keras import keras2 as _twin
+    from tfk_patterns._keras import keras2_islands as _islands
 else:
     from tfk_patterns._keras import keras3 as _twin
+    from tfk_patterns._keras import keras3_islands as _islands
 
 # After the check of the environment, and not at the top: these load Keras.
 from tfk_patterns._keras.common import (  # noqa: E402
+    as_in_step,
     attach_mask,
     attached_mask,
     bookkeeping,
+    compiles_with_xla,
     defines,
+    exports,
     global_settings,
     in_step,
     infers_shapes,
@@ -36,7 +42,6 @@ from tfk_patterns._keras.common import (  # noqa: E402
     register,
     repeated_draws,
     restore_global_settings,
-    run_in_mode,
     scales_loss,
     state_variables,
     sublayers,
@@ -70,13 +75,23 @@ training_of_call = _twin.training_of_call
 variable_name = _twin.variable_name
 without_autocast = _twin.without_autocast
 without_global_seed = _twin.without_global_seed
+BaseDynamicLayer = _islands.BaseDynamicLayer
+added_losses = _islands.added_losses
+outermost_call = _islands.outermost_call
+output_specs = _islands.output_specs
+split_variables = _islands.split_variables
+run_in_mode = _islands.run_in_mode
+runs_eagerly = _islands.runs_eagerly
 
 __all__ = [
     "ADDS_UP_ROWS",
     "AUTOGRAPH",
     "GENERATION",
+    "BaseDynamicLayer",
     "Operation",
     "add_exact_weight",
+    "added_losses",
+    "as_in_step",
     "attach_mask",
     "attached_mask",
     "believes_shapes_of",
@@ -84,7 +99,9 @@ __all__ = [
     "build_on_replicas",
     "call_exported",
     "check_generation_of",
+    "compiles_with_xla",
     "defines",
+    "exports",
     "global_policy",
     "global_settings",
     "holds_python_code",
@@ -102,6 +119,8 @@ __all__ = [
     "metrics_of",
     "optimizer_variables",
     "optimizers_of",
+    "outermost_call",
+    "output_specs",
     "overrides",
     "policy_name",
     "random_states",
@@ -111,10 +130,12 @@ __all__ = [
     "restore_global_settings",
     "restore_loss_scale",
     "run_in_mode",
+    "runs_eagerly",
     "scales_loss",
     "serialized_loss",
     "set_loss_scale",
     "shape_argument",
+    "split_variables",
     "state_variables",
     "sublayers",
     "supports_jit",

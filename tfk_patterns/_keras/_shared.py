@@ -42,3 +42,10 @@ def known_training(training) -> bool:
             )
         training = value
     return bool(training)
+
+
+def dtypes_for(structure, dtypes):
+    """A dtype for each leaf of a structure, from one dtype or from a structure of them."""
+    if isinstance(dtypes, str | tf.DType):
+        return tf.nest.map_structure(lambda _: tf.as_dtype(dtypes), structure)
+    return tf.nest.map_structure(lambda _, dtype: tf.as_dtype(dtype), structure, dtypes)

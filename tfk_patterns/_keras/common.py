@@ -4,11 +4,13 @@ import contextlib
 import functools
 import importlib.metadata
 import sys
+import threading
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 from tensorflow.python.eager import context as eager_context
+from tensorflow.python.ops import control_flow_util
 
 
 def installed_package() -> tuple[str, str]:
@@ -66,12 +68,6 @@ def scales_loss(optimizer) -> bool:
     return hasattr(optimizer, "inner_optimizer")
 
 
-def run_in_mode(model, mode: str) -> None:
-    """Makes a compiled model train in one of the modes `eager`, `graph` and `xla`."""
-    model.run_eagerly = mode == "eager"
-    model.jit_compile = mode == "xla"
-
-
 def loss_scale(optimizer) -> float:
     """What a loss-scale optimizer multiplies the loss by at the start."""
     return float(optimizer.initial_scale)
@@ -102,14 +98,51 @@ def infers_shapes() -> bool:
 @tf.autograph.experimental.do_not_convert
 def in_step() -> bool:
     """Whether a model's `train_step` or `test_step` runs in this thread: Keras tells no layer."""
+    told = getattr(_thread, "in_step", None)
+    if told is not None:
+        return told
+    return any(
+        # AutoGraph puts `tf__` before the name.
+        frame.f_code.co_name.removeprefix("tf__") in ("train_step", "test_step")
+        and isinstance(_first_argument(frame), keras.Model)
+        for frame in _frames()
+    )
+
+
+@contextlib.contextmanager
+def as_in_step(value: bool | None):
+    """Makes `in_step` say so in this thread, where another thread has traced the step."""
+    previous = getattr(_thread, "in_step", None)
+    _thread.in_step = value
+    try:
+        yield
+    finally:
+        _thread.in_step = previous
+
+
+_thread = threading.local()
+
+
+@tf.autograph.experimental.do_not_convert
+def exports() -> bool:
+    """Whether the graph that is traced is to be saved: in `Model.export`, for example."""
+    package = keras.layers.Layer.__module__.split(".")[0]
+    return any(
+        f.f_globals.get("__name__", "").startswith(f"{package}.src.export") for f in _frames()
+    )
+
+
+def compiles_with_xla() -> bool:
+    """Whether the graph that is traced is one for XLA (`jit_compile=True`)."""
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def _frames():
+    """The frames of the Python stack, the caller's first."""
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_name.removeprefix("tf__")  # which AutoGraph puts before it
-        is_step = name in ("train_step", "test_step")
-        if is_step and isinstance(_first_argument(frame), keras.Model):
-            return True
+        yield frame
         frame = frame.f_back
-    return False
 
 
 def _first_argument(frame):

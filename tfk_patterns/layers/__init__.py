@@ -6,6 +6,7 @@ from tfk_patterns.layers.batch_norm_dropout import BatchNormDropout
 from tfk_patterns.layers.decorrelation_activity_regularization import (
     DecorrelationActivityRegularization,
 )
+from tfk_patterns.layers.dynamic_layer import DynamicLayer
 from tfk_patterns.layers.gaussian_sampling import GaussianSampling
 from tfk_patterns.layers.l1l2_activity_regularization import L1L2ActivityRegularization
 from tfk_patterns.layers.masked_attention_pooling_1d import MaskedAttentionPooling1D
@@ -25,6 +26,7 @@ __all__ = [
     "BaseActivityRegularization",
     "BatchNormDropout",
     "DecorrelationActivityRegularization",
+    "DynamicLayer",
     "GaussianSampling",
     "L1L2ActivityRegularization",
     "MaskedAttentionPooling1D",

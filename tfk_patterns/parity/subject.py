@@ -132,6 +132,8 @@ class Subject(BaseSubject):
             mode: The mode.
             training: The `training` argument of the call.
         """
+        if observer == self.fit and _keras.runs_eagerly(self.reference.layer):
+            return "it has `dynamic=True`: Keras 2 trains a model that holds it eagerly alone"
         if mode != "xla":
             return None
         if not _keras.supports_jit(self.reference.layer):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfk_patterns import _keras
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.data import tensors_of
-from tfk_patterns.parity.errors import blamed
+from tfk_patterns.parity.errors import blamed, in_one_line
 from tfk_patterns.parity.outcome import Skip
 from tfk_patterns.parity.reference import equal_circumstances
 from tfk_patterns.parity.repeating import why_not_compared
@@ -86,10 +86,12 @@ def export(subject):
 
 
 def _export(model, folder):
-    """Exports, or skips where TensorFlow saves the model and only Keras loses what hangs on it."""
+    """Exports, or skips where a layer refuses to be, or Keras loses what TensorFlow can save."""
     try:
         with _quietly():
             model.export(folder)
+    except NotImplementedError as error:
+        raise Skip(f"it says so: {in_one_line(error, 200)}") from error
     except AssertionError as error:
         if "untracked" not in str(error) or not _is_saved_by_tensorflow(model):
             raise

@@ -60,8 +60,8 @@ def fit(subject):
     """
     expected = subject.fitted
     require_training(subject)
-    if any(layer for layer in _keras.sublayers(subject.reference.model) if _is_dynamic(layer)):
-        raise Skip("a layer is dynamic: the model runs eagerly in every mode")
+    if _keras.runs_eagerly(subject.reference.model):
+        raise Skip("a layer has `dynamic=True`: Keras 2 runs the model eagerly in every mode")
     for mode in ("graph", "xla"):
         reason = _why_not(subject, mode)
         draws = subject.random_ops.why_not(mode)
@@ -81,10 +81,6 @@ def fit(subject):
             continue
         _compare(subject, expected, mode)
     subject.skip_if_nothing("; ".join(subject.tally.left_out.values()))
-
-
-def _is_dynamic(layer) -> bool:
-    return bool(getattr(layer, "dynamic", False))
 
 
 def _why_not(subject, mode):

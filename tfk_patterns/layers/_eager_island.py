@@ -1,0 +1,239 @@
+"""A call that runs eagerly in the middle of a graph, and can be trained."""
+
+import collections
+import contextlib
+import itertools
+import threading
+import weakref
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.layers._promised_outputs import as_promised
+
+_MOST_TAPES = 4096  # a step that failed between the passes leaves one behind
+_locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_thread = threading.local()
+
+
+@tf.autograph.experimental.do_not_convert
+def eagerly(layer, args: tuple, kwargs: dict[str, Any]):
+    """Calls a layer eagerly wherever the graph that is being traced will run.
+
+    Args:
+        layer: The layer, built, whose `call` is traced.
+        args: The positional arguments of `call`.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The outputs, as tensors of the graph.
+
+    Raises:
+        NotImplementedError: The graph is one that Python cannot run in.
+    """
+    _refuse_graphs_without_python(layer)
+    specs = _keras.output_specs(layer, args, kwargs)
+    if _keras.infers_shapes():
+        return tf.nest.map_structure(
+            lambda spec: tf.compat.v1.placeholder(spec.dtype, spec.shape), specs
+        )
+    outputs, loss = _Island(layer, args, kwargs, specs).run()
+    layer.add_loss(loss)
+    return outputs
+
+
+def note_added_losses(layer) -> None:
+    """Keeps, for the island that runs in this thread, what `call` has given to `add_loss`.
+
+    Right after `call`, and before Keras adds the layer's activity regulariser, which it does on the
+    outputs of the island too.
+    """
+    island = getattr(_thread, "island", None)
+    if island is not None and island.layer is layer:
+        island.losses = _keras.added_losses(layer)
+
+
+def _refuse_graphs_without_python(layer) -> None:
+    if _keras.compiles_with_xla():
+        raise NotImplementedError(
+            f"XLA cannot compile the layer {layer.name!r}, whose `call` is Python that runs "
+            "eagerly: leave `jit_compile=True` out, or make the layer with `dynamic=False` if its "
+            "`call` can be traced."
+        )
+    if _keras.exports():
+        raise NotImplementedError(
+            f"A SavedModel cannot hold the layer {layer.name!r}, whose `call` is Python that runs "
+            "eagerly: save the model as a `.keras` file, or make the layer with `dynamic=False` if "
+            "its `call` can be traced."
+        )
+
+
+class _Island:
+    """One call in a traced graph: runs the layer in each step, and keeps the tape for the gradient.
+
+    The gradient of `tf.py_function` itself knows no variables, and in a loop no iteration but the
+    last one.
+    """
+
+    def __init__(self, layer, args, kwargs, specs):
+        self.layer = layer
+        self.losses: list = []
+        self._structure = (args, kwargs)
+        self._flat = tf.nest.flatten(self._structure, expand_composites=True)
+        self._specs = specs
+        self._loss_dtype = tf.float64 if layer.compute_dtype == "float64" else tf.float32
+        self._weights, others = _keras.split_variables(layer)
+        self._variables = [*self._weights, *others]
+        self._has_gradient = False
+        self._tapes: collections.OrderedDict = collections.OrderedDict()
+        self._keys = itertools.count()
+        self._policy = keras.mixed_precision.global_policy().name
+        self._in_step = _keras.in_step()
+        self._replica = _replica()
+
+    def run(self):
+        """The outputs and the sum of the losses, as tensors of the graph."""
+        tensors = [one for one in self._flat if tf.is_tensor(one)]
+        masks = [_keras.attached_mask(tensor) for tensor in tensors]
+        self._count = len(tensors)
+        self._masked = [place for place, mask in enumerate(masks) if mask is not None]
+        masks = [masks[place] for place in self._masked]
+        # Read for the gradient to have a way to them; the island reads the variables themselves.
+        with _keras.without_autocast():
+            values = [tf.convert_to_tensor(weight) for weight in self._weights]
+        # With the handles, TensorFlow keeps the order of what reads and writes the variables.
+        handles = [variable.handle for variable in self._variables]
+        specs = tf.nest.flatten(self._specs)
+        self._places = [i for i, tensor in enumerate(tensors) if _is_differentiable(tensor)]
+        dtypes = [spec.dtype for spec in specs]
+
+        @tf.custom_gradient
+        def call(*inputs):
+            outputs = tf.py_function(
+                self._forward,
+                [*inputs[: self._count], *masks, *handles],
+                [*dtypes, self._loss_dtype, tf.int64],
+            )
+            *outputs, loss, key = outputs
+            for output, spec in zip(outputs, specs, strict=True):
+                output.set_shape(spec.shape)
+            loss.set_shape(())
+
+            def gradient(*upstream):
+                self._has_gradient = True
+                return self._gradient(key, inputs, upstream)
+
+            return (*outputs, loss, key), gradient
+
+        *outputs, loss, _ = call(*tensors, *values)
+        return tf.nest.pack_sequence_as(self._specs, outputs), loss
+
+    def _gradient(self, key, inputs, upstream):
+        upstream = [one for one in upstream[:-1] if one is not None and one.dtype.is_floating]
+        places = [*self._places, *range(self._count, len(inputs))]
+
+        @tf.custom_gradient
+        def once(*upstream):
+            found = tf.py_function(
+                self._backward, [key, *upstream], [inputs[place].dtype for place in places]
+            )
+            for gradient, place in zip(found, places, strict=True):
+                gradient.set_shape(inputs[place].shape)
+            return found, self._refuse_second_order
+
+        found = dict(zip(places, once(*upstream), strict=True)) if places else {}
+        return [found.get(place) for place in range(len(inputs))]
+
+    def _refuse_second_order(self, *_):
+        raise NotImplementedError(
+            f"The layer {self.layer.name!r} runs eagerly in the graph, where its gradient cannot "
+            "be differentiated again: take gradients of gradients in eager mode."
+        )
+
+    def _forward(self, *values):
+        tensors, masks = values[: self._count], values[self._count :]
+        for place, mask in zip(self._masked, masks, strict=False):
+            _keras.attach_mask(tensors[place], mask)
+        found = iter(tensors)
+        flat = [next(found) if tf.is_tensor(one) else one for one in self._flat]
+        args, kwargs = tf.nest.pack_sequence_as(self._structure, flat, expand_composites=True)
+        with self._circumstances():
+            if not self._has_gradient:
+                return [*self._call(args, kwargs), self._loss(), 0]
+            with tf.GradientTape() as tape:
+                inputs = [tensors[place] for place in self._places]
+                tape.watch(inputs)
+                targets = [*self._call(args, kwargs), self._loss()]
+            self._require_known(tape)
+            key = next(self._keys)
+            self._tapes[key] = (tape, targets, inputs)
+            if len(self._tapes) > _MOST_TAPES:
+                self._tapes.popitem(last=False)
+            return [*targets, key]
+
+    def _backward(self, key, *upstream):
+        key = int(key)
+        if key not in self._tapes:
+            raise RuntimeError(
+                f"The layer {self.layer.name!r} was called more than {_MOST_TAPES} times in the "
+                "graph before its gradient was asked for, so that the first calls are forgotten."
+            )
+        tape, targets, inputs = self._tapes.pop(key)
+        targets = [one for one in targets if one.dtype.is_floating]
+        with self._circumstances():
+            gradients = tape.gradient(
+                targets, [*inputs, *self._weights], upstream, unconnected_gradients="zero"
+            )
+            return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _call(self, args, kwargs) -> list[tf.Tensor]:
+        _thread.island = self
+        try:
+            outputs = self.layer(*args, **kwargs)
+        finally:
+            _thread.island = None
+        return tf.nest.flatten(as_promised(self.layer, outputs, self._specs))
+
+    def _loss(self) -> tf.Tensor:
+        losses = [tf.cast(tf.reduce_sum(loss), self._loss_dtype) for loss in self.losses]
+        return tf.add_n([tf.zeros((), self._loss_dtype), *losses])
+
+    def _require_known(self, tape) -> None:
+        known = {variable.ref() for variable in self._variables}
+        for variable in tape.watched_variables():
+            if variable.ref() not in known:
+                raise ValueError(
+                    f"`call` of the layer {self.layer.name!r} uses the variable {variable.name!r}, "
+                    "which was no weight of the layer when the graph was traced and would get no "
+                    "gradient: make weights, and build sublayers, in `build`."
+                )
+
+    @contextlib.contextmanager
+    def _circumstances(self):
+        """What TensorFlow and Keras keep for each thread, as it was when the graph was traced."""
+        with contextlib.ExitStack() as stack:
+            for context in self._replica:
+                stack.enter_context(context())
+            # Keras keeps a layer's losses in one list for all threads.
+            stack.enter_context(_locks.setdefault(self.layer, threading.RLock()))
+            stack.enter_context(_keras.outermost_call())
+            stack.enter_context(_keras.as_in_step(self._in_step))
+            stack.enter_context(_keras.global_policy(self._policy))
+            yield
+
+
+def _is_differentiable(tensor) -> bool:
+    return tensor.dtype.is_floating or tensor.dtype.is_complex
+
+
+def _replica() -> list:
+    """The contexts of the replica that is traced, to be entered where it runs."""
+    context = tf.distribute.get_replica_context()
+    if not tf.distribute.has_strategy() or context is None:
+        return []
+    strategy, number = context.strategy, context.replica_id_in_sync_group
+    if tf.is_tensor(number):
+        number = int(tf.get_static_value(number))
+    return [strategy.scope, lambda: tf.distribute.ReplicaContext(strategy, number)]

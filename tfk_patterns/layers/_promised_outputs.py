@@ -1,0 +1,49 @@
+"""Outputs of a layer beside what its `compute_output_shape` has promised."""
+
+import tensorflow as tf
+
+
+def as_promised(layer, outputs, specs):
+    """The outputs as tensors, those that are none in the promised dtype.
+
+    Args:
+        layer: The layer that made them.
+        outputs: A structure of tensors, arrays and numbers.
+        specs: A structure of `tf.TensorSpec`.
+
+    Raises:
+        ValueError: They are not of the promised structure, shapes and dtypes.
+    """
+    try:
+        tf.nest.assert_same_structure(outputs, specs, check_types=False)
+    except (ValueError, TypeError) as error:
+        raise _error(layer, outputs, specs) from error
+    flat = [_as_tensor(o, s) for o, s in zip(*map(tf.nest.flatten, (outputs, specs)), strict=True)]
+    outputs = tf.nest.pack_sequence_as(outputs, flat)
+    if not all(
+        spec.is_compatible_with(o) for o, spec in zip(flat, tf.nest.flatten(specs), strict=True)
+    ):
+        raise _error(layer, outputs, specs)
+    return outputs
+
+
+def _as_tensor(output, spec):
+    return output if tf.is_tensor(output) else tf.convert_to_tensor(output, spec.dtype)
+
+
+def _error(layer, outputs, specs) -> ValueError:
+    return ValueError(
+        f"`call` of the layer {layer.name!r} must return what `compute_output_shape` (and "
+        f"`output_dtypes`) says, {_described(specs)}. Received: {_described(outputs)}"
+    )
+
+
+def _described(structure):
+    return tf.nest.map_structure(
+        lambda one: (
+            f"{tf.as_dtype(one.dtype).name}{tuple(one.shape)}"
+            if hasattr(one, "dtype")
+            else type(one).__name__
+        ),
+        structure,
+    )

@@ -14,14 +14,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", OMP_NUM_THREADS="1")
 
-import rich
 import rich.progress
-import rich.table
-import tensorflow as tf
 from comparisons import Job, jobs
 from pairs import geometric_mean, measure, row
-
-from tfk_patterns import _keras
+from table import show
 
 SECONDS = 0.025  # one timing takes that long at least
 
@@ -42,20 +38,6 @@ def measured(chosen: list[Job], pairs: int) -> list[dict]:
         name = f"{group}: geometric mean of the {len(found)} rows"
         rows.append(row(name, geometric_mean(found), targets[group]))
     return rows
-
-
-def show(rows: list[dict]) -> None:
-    """Prints the table."""
-    title = f"TensorFlow {tf.__version__}, Keras {_keras.GENERATION}; milliseconds"
-    table = rich.table.Table(title=title, caption=f"load {os.getloadavg()[1]:.1f}")
-    for column in ("", "ours", "peer", "ratio", "95 % interval", "target", "verdict"):
-        table.add_column(column, justify="left" if column in ("", "verdict") else "right")
-    for found in rows:
-        numbers = [f"{found[key]:.3f}" for key in ("ours", "peer", "ratio")]
-        known = found["low"] is not None
-        between = f"{found['low']:.3f} to {found['high']:.3f}" if known else ""
-        table.add_row(found["name"], *numbers, between, str(found["target"]), found["verdict"])
-    rich.print(table)
 
 
 def main() -> None:

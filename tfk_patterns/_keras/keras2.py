@@ -183,14 +183,14 @@ def tensorflow_variables_of(thing: Any) -> list[tf.Variable]:
 
 
 @contextlib.contextmanager
-def global_policy(name: str) -> Iterator:
-    """Makes a dtype policy that of all layers made inside."""
+def global_policy(policy) -> Iterator:
+    """Makes a dtype policy, or that of a name, the one of all layers made inside."""
     previous = keras.mixed_precision.global_policy()
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")  # Keras says that half precision is slow without a GPU
     try:
-        keras.mixed_precision.set_global_policy(name)
+        keras.mixed_precision.set_global_policy(policy)
         logger.setLevel(level)
         yield
     finally:

@@ -86,10 +86,10 @@ class _Island:
         self._loss_dtype = tf.float64 if layer.compute_dtype == "float64" else tf.float32
         self._weights, others = _keras.split_variables(layer)
         self._variables = [*self._weights, *others]
-        self._has_gradient = False
+        self._passes = 0  # how often the gradient of the call is in the graph
         self._tapes: collections.OrderedDict = collections.OrderedDict()
         self._keys = itertools.count()
-        self._policy = keras.mixed_precision.global_policy().name
+        self._policy = keras.mixed_precision.global_policy()
         self._in_step = _keras.in_step()
         self._replica = _replica()
 
@@ -122,31 +122,39 @@ class _Island:
             loss.set_shape(())
 
             def gradient(*upstream):
-                self._has_gradient = True
-                return self._gradient(key, inputs, upstream)
+                self._passes += 1
+                return self._gradient(key, inputs, [*outputs, loss], upstream)
 
             return (*outputs, loss, key), gradient
 
         *outputs, loss, _ = call(*tensors, *values)
         return tf.nest.pack_sequence_as(self._specs, outputs), loss
 
-    def _gradient(self, key, inputs, upstream):
-        upstream = [one for one in upstream[:-1] if one is not None and one.dtype.is_floating]
+    def _gradient(self, key, inputs, outputs, upstream):
+        upstream = [
+            tf.zeros_like(output) if one is None else one
+            for output, one in zip(outputs, upstream, strict=False)  # the key has none
+            if _is_differentiable(output)
+        ]
         places = [*self._places, *range(self._count, len(inputs))]
+        sources = [inputs[place] for place in places]
+        dtypes = [source.dtype for source in sources]
 
         @tf.custom_gradient
-        def once(*upstream):
-            found = tf.py_function(
-                self._backward, [key, *upstream], [inputs[place].dtype for place in places]
+        def once(*upstream_and_sources):
+            upstream = upstream_and_sources[: -len(sources)]
+            found = tf.py_function(self._backward, [key, *upstream], dtypes)
+            for gradient, source in zip(found, sources, strict=True):
+                gradient.set_shape(source.shape)
+            # Raises where it runs: TensorFlow also traces second gradients that nobody asks for.
+            return found, lambda *_: tf.py_function(
+                self._refuse_second_order, [], [one.dtype for one in upstream_and_sources]
             )
-            for gradient, place in zip(found, places, strict=True):
-                gradient.set_shape(inputs[place].shape)
-            return found, self._refuse_second_order
 
-        found = dict(zip(places, once(*upstream), strict=True)) if places else {}
+        found = dict(zip(places, once(*upstream, *sources), strict=True)) if places else {}
         return [found.get(place) for place in range(len(inputs))]
 
-    def _refuse_second_order(self, *_):
+    def _refuse_second_order(self):
         raise NotImplementedError(
             f"The layer {self.layer.name!r} runs eagerly in the graph, where its gradient cannot "
             "be differentiated again: take gradients of gradients in eager mode."
@@ -160,15 +168,16 @@ class _Island:
         flat = [next(found) if tf.is_tensor(one) else one for one in self._flat]
         args, kwargs = tf.nest.pack_sequence_as(self._structure, flat, expand_composites=True)
         with self._circumstances():
-            if not self._has_gradient:
+            passes = self._passes
+            if not passes:
                 return [*self._call(args, kwargs), self._loss(), 0]
-            with tf.GradientTape() as tape:
+            with tf.GradientTape(persistent=passes > 1) as tape:
                 inputs = [tensors[place] for place in self._places]
                 tape.watch(inputs)
                 targets = [*self._call(args, kwargs), self._loss()]
             self._require_known(tape)
             key = next(self._keys)
-            self._tapes[key] = (tape, targets, inputs)
+            self._tapes[key] = (tape, targets, inputs, passes)
             if len(self._tapes) > _MOST_TAPES:
                 self._tapes.popitem(last=False)
             return [*targets, key]
@@ -177,11 +186,14 @@ class _Island:
         key = int(key)
         if key not in self._tapes:
             raise RuntimeError(
-                f"The layer {self.layer.name!r} was called more than {_MOST_TAPES} times in the "
-                "graph before its gradient was asked for, so that the first calls are forgotten."
+                f"The gradient of a call of the layer {self.layer.name!r} is gone: it was taken "
+                f"before, or more than {_MOST_TAPES} calls in the graph came after. Take several "
+                "gradients of a call within the `tf.function` that calls the layer."
             )
-        tape, targets, inputs = self._tapes.pop(key)
-        targets = [one for one in targets if one.dtype.is_floating]
+        tape, targets, inputs, passes = self._tapes.pop(key)
+        if passes > 1:
+            self._tapes[key] = (tape, targets, inputs, passes - 1)
+        targets = [one for one in targets if _is_differentiable(one)]
         with self._circumstances():
             gradients = tape.gradient(
                 targets, [*inputs, *self._weights], upstream, unconnected_gradients="zero"
@@ -189,11 +201,12 @@ class _Island:
             return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _call(self, args, kwargs) -> list[tf.Tensor]:
+        outer = getattr(_thread, "island", None)
         _thread.island = self
         try:
             outputs = self.layer(*args, **kwargs)
         finally:
-            _thread.island = None
+            _thread.island = outer
         return tf.nest.flatten(as_promised(self.layer, outputs, self._specs))
 
     def _loss(self) -> tf.Tensor:
@@ -220,7 +233,8 @@ class _Island:
             stack.enter_context(_locks.setdefault(self.layer, threading.RLock()))
             stack.enter_context(_keras.outermost_call())
             stack.enter_context(_keras.as_in_step(self._in_step))
-            stack.enter_context(_keras.global_policy(self._policy))
+            if keras.mixed_precision.global_policy().name != self._policy.name:
+                stack.enter_context(_keras.global_policy(self._policy))
             yield
 
 

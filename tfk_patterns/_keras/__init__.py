@@ -57,6 +57,7 @@ call_exported = _twin.call_exported
 check_generation_of = _twin.check_generation_of
 global_policy = _twin.global_policy
 holds_python_code = _twin.holds_python_code
+ignored_updates = _twin.ignored_updates
 is_compiled = _twin.is_compiled
 keep_losses_per_replica = _twin.keep_losses_per_replica
 loss_of = _twin.loss_of
@@ -105,6 +106,7 @@ __all__ = [
     "global_policy",
     "global_settings",
     "holds_python_code",
+    "ignored_updates",
     "in_step",
     "infers_shapes",
     "inner_optimizer",

@@ -81,6 +81,11 @@ def without_autocast():
     return _private("mixed_precision.autocast_variable").enable_auto_cast_variables(None)
 
 
+def ignored_updates():
+    """Of Keras 3 alone: Keras 2 converts `call` itself, and no branch leaks what it assigns."""
+    raise NotImplementedError("Keras 2 learns shapes from `call` converted: nothing should ask.")
+
+
 def traced_output_spec(layer, *args, **kwargs):
     """Of Keras 3 alone: Keras 2 asks no layer for its `compute_output_spec`."""
     raise NotImplementedError("Keras 2 has no `compute_output_spec`: nothing should ask for it.")

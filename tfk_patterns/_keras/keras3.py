@@ -100,6 +100,16 @@ def without_autocast():
     return importlib.import_module("keras.src.backend").AutocastScope(None)
 
 
+def ignored_updates():
+    """Variables keep their values: for a run of `call` of which the shapes alone are wanted."""
+    return _IgnoredUpdates()
+
+
+class _IgnoredUpdates(keras.StatelessScope):
+    def add_update(self, update):
+        pass  # what a branch or loop assigns is a tensor of its graph, which nothing else may read
+
+
 def traced_output_spec(layer, *args, **kwargs):
     """Shapes and dtypes of the outputs from a run of `call`, not from `compute_output_shape`."""
     return keras.Operation.compute_output_spec(layer, *args, **kwargs)

@@ -1,6 +1,7 @@
 """The public layers, one by one."""
 
 from tfk_patterns.layers.activation_monitor import ActivationMonitor
+from tfk_patterns.layers.autograph import autograph_call
 from tfk_patterns.layers.base_activity_regularization import BaseActivityRegularization
 from tfk_patterns.layers.batch_norm_dropout import BatchNormDropout
 from tfk_patterns.layers.decorrelation_activity_regularization import (
@@ -38,4 +39,5 @@ __all__ = [
     "RunningStandardizer",
     "SparsityActivityRegularization",
     "TemporalActivityRegularization",
+    "autograph_call",
 ]

@@ -106,6 +106,10 @@ _PLACE_OF_SEED = {"StatelessMultinomial": 2, "StatelessSampleDistortedBoundingBo
 _FROM_OUTSIDE = ("Placeholder", "ReadVariableOp", "PyFunc", "EagerPyFunc", "PyFuncStateless")
 
 _SAME_IN_XLA = re.compile(r"UniformFullInt|GetKeyCounter|GetAlg")
+_CANNOT_COMPILE = (
+    "compile-time constant|not compilable|XLA_CPU_JIT|XlaCompile|uncompilable"
+    "|requires a fixed tensor list size"  # the gradient of a loop without a bound
+)
 _RANDOM = re.compile(
     r"Random(?!Dataset)|TruncatedNormal|Multinomial|Stateful.*Normal|StatefulUnif"
     r"|CandidateSampler|SampleDistortedBoundingBox|StatelessShuffle"
@@ -118,7 +122,7 @@ def why_not_compiled(error: Exception) -> str | None:
     unsupported = re.search(r"unsupported operations.*?: ?(.*?)(?:\n|$)", text)
     if unsupported:
         return f"XLA has no kernel for it ({_shortened(unsupported.group(1))})"
-    if re.search(r"compile-time constant|not compilable|XLA_CPU_JIT|XlaCompile|uncompilable", text):
+    if re.search(_CANNOT_COMPILE, text):
         return f"XLA cannot compile it ({_shortened(text.strip().splitlines()[0])})"
     if re.search(r"RET_CHECK failure.*variable\.var\(\)", text):
         return "XLA takes no resource but variables, and no lookup table"

@@ -206,5 +206,7 @@ def _as_finding_of_fit(error: Exception, mode: str, where: str) -> Exception:
 
 _TRACEABLE = (
     "`call` must be traceable: tf ops on tensors, no `.numpy()`, no Python `if`, `for`, `min` or "
-    "`max` on a tensor's value (tf.cond, tf.while_loop, tf.minimum and tf.maximum serve)."
+    "`max` on a tensor's value (tf.cond, tf.while_loop, tf.minimum and tf.maximum serve). "
+    "`tfk_patterns.layers.autograph_call` gives `call` its `if` and `for` back, and a "
+    "`tfk_patterns.layers.DynamicLayer` runs any Python."
 )

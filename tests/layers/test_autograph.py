@@ -108,8 +108,11 @@ def assert_equal_to_eager(make, mode, **kwargs):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-CASES = [
+QUICK = [
     LayerCase(Branching, VECTORS, name="branching"),
+    LayerCase(Halved, STEPS, MASK, name="halved_masked"),
+]
+REST = [
     LayerCase(lambda: Branching(dtype="mixed_float16"), VECTORS, name="branching_float16"),
     LayerCase(
         Halved,
@@ -117,12 +120,17 @@ CASES = [
         expected_failures={"batch_independence": "it halves all samples as often as the largest"},
         name="halved",
     ),
-    LayerCase(Halved, STEPS, MASK, name="halved_masked"),
 ]
 
 
-@parametrize_checks(CASES)
+@parametrize_checks(QUICK)
 def test_it_does_the_same_in_every_mode(case, check):
+    check(case)
+
+
+@pytest.mark.slow
+@parametrize_checks(REST)
+def test_it_does_the_same_in_every_mode_in_other_cases(case, check):
     check(case)
 
 

@@ -17,7 +17,7 @@ MENDS = {
         "checks.fully_masked:_HINT",
     ),
     "layers.DynamicLayer": ("subject:_TRACEABLE",),
-    "layers.autograph_call": ("subject:_TRACEABLE",),
+    "layers.autograph_call": ("subject:_TRACEABLE", "checks.wrapped_call:_HINT"),
     "layers.MetricTracking": ("checks.metrics:_HINT", "checks.metric_names:_HINT"),
     "models.TrainStepModel": ("checks.model.logged_loss:_LOSS_HINT",),
 }

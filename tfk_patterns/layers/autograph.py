@@ -10,32 +10,37 @@ from tfk_patterns import _keras, _validate
 
 
 def autograph_call(target):
-    """Decorator: Python's `if`, `while` and `for` work on tensors in `call`, on every Keras.
+    """Gives `call` its Python `if`, `while` and `for` on tensors, on every Keras.
 
-    Keras 2 converts the `call` of layers with AutoGraph; Keras 3 does not, and its guide sends
-    users to `@tf.function` on `call`, which loses losses, state and fresh dropout masks. This
-    decorator converts `call`, and the functions that it calls, where it is traced, and nothing
-    else. In eager mode the lines run as they stand, for a debugger too. On Keras 2 it changes
-    nothing.
+    Keras 2 converts `call` with AutoGraph where it makes a graph of it. Keras 3 does not, and what
+    its migration guide advises, `@tf.function` on `call`, loses losses, state and dropout without a
+    word. Decorate the class of a layer or model, or its `call`: in a graph, AutoGraph's version of
+    `call` then runs, and of the functions and methods that it calls. Losses, state, metrics,
+    `training`, masks, names and files stay with Keras. In eager mode the function runs as it is
+    written, where a debugger steps through it; and on Keras 2 always, which converts it itself.
 
-    Losses, metrics, state, `training` and masks are those of eager mode; `super()`, closures and
-    other decorators work. A layer in `call` whose own `call` needs it must be decorated too, and so
-    must a `call` that overrides a decorated one. A metric or loss in a tensor's `if` or loop is out
-    of the reach of what comes after: make the value there, and add it behind. XLA compiles `if` and
-    `for` over a known range, and a `while` whose gradient is asked for when it has a bound
-    (`tf.autograph.experimental.set_loop_options(maximum_iterations=...)`). An error has the user's
-    file and line in its text.
+    A class is decorated for itself: a subclass with a `call` of its own needs the decorator again,
+    though `super().call(...)` in it runs converted; and so does each layer that is called.
+
+    Within a branch or loop on a tensor, `assign`, `update_metric` of `MetricTracking` and calls of
+    layers that are built do what they say. `add_loss` does not, as on Keras 2: give the term a
+    value before the branch, and add it after. Nor can `stateless_call` in a graph say what was
+    assigned there. Branches must agree in the dtypes of what they set. XLA takes gradients through
+    a loop only with a limit that it can know: that of a `range` over a static shape, or
+    `tf.autograph.experimental.set_loop_options(maximum_iterations=...)` as the first line of the
+    loop. AutoGraph knows neither `match` nor `:=`: TensorFlow warns, and runs the function as it
+    is.
 
     Args:
-        target: A layer or model class with a `call` of its own, or the `call` itself.
+        target: A class with a `call` of its own, of layers or models, or such a `call`.
 
     Returns:
-        The class, changed in place, or the new `call`.
+        The same class, or a function with the signature of that given.
 
     Raises:
-        TypeError: It is no class and no plain function.
-        ValueError: The class has no `call` of its own, or there is no source for AutoGraph to
-            read, as of a lambda or of code from `exec`.
+        TypeError: It is given neither, or `call` is wrapped in `tf.function` or no plain function.
+        ValueError: The class inherits `call` or is Keras' own, or AutoGraph could not read the
+            source of `call`: a lambda, or code typed into an interpreter or run by `exec`.
 
     Example:
 
@@ -43,32 +48,32 @@ def autograph_call(target):
     >>> from tensorflow import keras
     >>> import tfk_patterns
     >>> @tfk_patterns.layers.autograph_call
-    ... class Halved(keras.layers.Layer):
+    ... class Halving(keras.layers.Layer):
     ...     def call(self, inputs):
-    ...         while tf.reduce_max(inputs) > 1.0:
+    ...         while tf.reduce_max(tf.abs(inputs)) > 1.0:
     ...             inputs = inputs / 2.0
     ...         return inputs
-    >>> tf.function(Halved())(tf.constant([6.0, 2.0])).numpy().tolist()
-    [0.75, 0.25]
+    >>> model = keras.Sequential([keras.Input((2,)), Halving()])
+    >>> model.predict(tf.constant([[3.0, -6.0]]), verbose=0)
+    array([[ 0.375, -0.75 ]], dtype=float32)
 
     Reference:
-        Moldovan et al., "AutoGraph: Imperative-style Coding with Graph-based Performance", 2019,
-        https://arxiv.org/abs/1810.08061
+        AutoGraph, https://www.tensorflow.org/guide/function#autograph_transformations;
+        "Migrating Keras 2 code to multi-backend Keras 3",
+        https://keras.io/guides/migrating_to_keras_3/
     """
     if isinstance(target, type):
-        if "call" not in vars(target):
-            raise _validate.value_error(
-                "target", "a class that defines `call` itself: decorate the one that does", target
-            )
+        if "call" not in vars(target) or _keras.is_keras_own(target):
+            expected = "a class of your own that defines `call` itself: decorate the one that does"
+            raise _validate.value_error("target", expected, target)
         target.call = _convertible(vars(target)["call"])
         return target
     if not callable(target):
-        raise _validate.type_error("target", "a layer class, or its `call`", target)
+        raise _validate.type_error("target", "a class that defines `call`, or its `call`", target)
     return _convertible(target)
 
 
 def _convertible(function):
-    """The `call` that AutoGraph converts where it is traced."""
     _check(function)
     if _keras.AUTOGRAPH:
         return function
@@ -79,10 +84,11 @@ def _convertible(function):
             return function(*args, **kwargs)
         return _run_converted(function, args, kwargs)
 
+    call.__signature__ = inspect.signature(function)  # not all that ask follow `__wrapped__`
     return call
 
 
-def _check(call):
+def _check(call) -> None:
     if isinstance(call, tf.types.experimental.GenericFunction):
         expected = "a plain function: take `@tf.function` away, which loses losses and state"
         raise _validate.type_error("call", expected, call)
@@ -94,10 +100,10 @@ def _check(call):
 
 
 def _has_source(function) -> bool:
-    if function.__code__.co_filename == "<string>":  # AutoGraph never converts such
+    if function.__code__.co_filename == "<string>":  # which AutoGraph never converts
         return False
     try:
-        inspect.getsource(function)
+        inspect.getsource(function.__code__)  # its own, not that of what it wraps
     except OSError:
         return False
     return True

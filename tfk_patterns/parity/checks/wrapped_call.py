@@ -15,7 +15,7 @@ from tfk_patterns.parity.randomness import all_equal
 _HINT = (
     "Keras 3 traces the function when it builds the layer, and the trace that knows of no losses, "
     "state or generators is used ever after: take `@tf.function` away. For a Python `if` or `for` "
-    "on tensors use tf.cond and tf.while_loop, or `call = tf.autograph.to_graph(call)`."
+    "on tensors use `tfk_patterns.layers.autograph_call`, or tf.cond and tf.while_loop."
 )
 
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def as_promised(layer, outputs, specs):
-    """The outputs as tensors, those that are none in the promised dtype.
+    """The outputs as tensors, those that are none in the promised dtype, in promised containers.
 
     Args:
         layer: The layer that made them.
@@ -16,15 +16,23 @@ def as_promised(layer, outputs, specs):
     """
     try:
         tf.nest.assert_same_structure(outputs, specs, check_types=False)
+        flat = list(map(_as_tensor, tf.nest.flatten(outputs), tf.nest.flatten(specs)))
     except (ValueError, TypeError) as error:
         raise _error(layer, outputs, specs) from error
-    flat = [_as_tensor(o, s) for o, s in zip(*map(tf.nest.flatten, (outputs, specs)), strict=True)]
-    outputs = tf.nest.pack_sequence_as(outputs, flat)
-    if not all(
+    if not _have_equal_keys(outputs, specs) or not all(
         spec.is_compatible_with(o) for o, spec in zip(flat, tf.nest.flatten(specs), strict=True)
     ):
         raise _error(layer, outputs, specs)
-    return outputs
+    return tf.nest.pack_sequence_as(specs, flat)
+
+
+def _have_equal_keys(outputs, specs) -> bool:
+    """Whether dicts have the promised keys, in structures that are else the same."""
+    if isinstance(specs, dict):
+        return outputs.keys() == specs.keys() and all(
+            _have_equal_keys(outputs[key], spec) for key, spec in specs.items()
+        )
+    return not isinstance(specs, list | tuple) or all(map(_have_equal_keys, outputs, specs))
 
 
 def _as_tensor(output, spec):

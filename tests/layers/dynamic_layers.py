@@ -139,15 +139,16 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         self.declare_metric("size", "mean")
 
     def build(self, input_shape):
-        features = input_shape[-1]
-        self.cell = keras.layers.LSTMCell(self.units)
+        features, same = input_shape[-1], {"dtype": self.dtype_policy}
+        self.cell = keras.layers.LSTMCell(self.units, **same)
         self.cell.build((None, features))
-        self.norm = keras.layers.BatchNormalization()
+        self.norm = keras.layers.BatchNormalization(**same)
         self.norm.build((None, self.units))
-        self.block = layers.BatchNormDropout(None, rate=0.3, seed=1)
+        self.block = layers.BatchNormDropout(None, rate=0.3, seed=1, **same)
         self.block.build((None, None, features))
-        self.dropout = keras.layers.Dropout(0.4 if self.keras_dropout else 0.0, seed=2)
-        self.table = keras.layers.Embedding(3, self.units)
+        rate = 0.4 if self.keras_dropout else 0.0
+        self.dropout = keras.layers.Dropout(rate, seed=2, **same)
+        self.table = keras.layers.Embedding(3, self.units, **same)
         self.table.build((None,))
         self.calls = self.add_weight(name="calls", initializer="zeros", trainable=False)
         self.built = True
@@ -179,8 +180,16 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         return {**super().get_config(), **own}
 
 
-def step(layer, inputs, *, graph, training=True, **kwargs):
+def step(layer, inputs, **kwargs):
     """Outputs, sum of losses, gradients to inputs and to weights of one call in a mode."""
+    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+    if not layer.built:
+        layer.build(tf.nest.map_structure(lambda tensor: tuple(tensor.shape), inputs))
+    return stepper(layer, **kwargs)(inputs)
+
+
+def stepper(layer, *, graph, training=True, **kwargs):
+    """Such a step of a built layer as a function of the inputs."""
 
     zero = tf.zeros((), tf.float64)
 
@@ -195,10 +204,7 @@ def step(layer, inputs, *, graph, training=True, **kwargs):
         gradients = tape.gradient(total, sources, unconnected_gradients="zero")
         return outputs, loss, [*map(_dense, gradients)]
 
-    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-    if not layer.built:
-        layer(inputs, training=False, **kwargs)
-    return (tf.function(run) if graph else run)(inputs)
+    return tf.function(run) if graph else run
 
 
 def weighed(outputs):
@@ -225,5 +231,15 @@ def assert_equal_steps(actual, expected, **tolerance):
 
 def state_of(layer):
     """Every variable's value: weights, random states and metrics."""
+    return [tf.convert_to_tensor(variable).numpy() for variable in _variables(layer)]
+
+
+def give_state(layer, other):
+    """Makes every variable of the other layer what it is in the first."""
+    for variable, value in zip(_variables(other), state_of(layer), strict=True):
+        variable.assign(value)
+
+
+def _variables(layer):
     metrics = [v for metric in _keras.metrics_of(layer) for v in metric.variables]
-    return [tf.convert_to_tensor(v).numpy() for v in [*_keras.state_variables(layer), *metrics]]
+    return [*_keras.state_variables(layer), *metrics]

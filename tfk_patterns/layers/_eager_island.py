@@ -83,7 +83,8 @@ class _Island:
         self._structure = (args, kwargs)
         self._flat = tf.nest.flatten(self._structure, expand_composites=True)
         self._specs = specs
-        self._loss_dtype = tf.float64 if layer.compute_dtype == "float64" else tf.float32
+        # Keras 3 adds up only losses of one dtype, which is that of a model's own.
+        self._loss_dtype = tf.float64 if keras.backend.floatx() == "float64" else tf.float32
         self._weights, others = _keras.split_variables(layer)
         self._variables = [*self._weights, *others]
         self._passes = 0  # how often the gradient of the call is in the graph

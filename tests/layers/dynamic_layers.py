@@ -180,6 +180,49 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         return {**super().get_config(), **own}
 
 
+@keras.utils.register_keras_serializable("tests")
+class Brief(layers.MetricTracking, layers.DynamicLayer):
+    """A little of everything, and so quick to trace: averages the steps, and projects them."""
+
+    def __init__(self, units=3, keras_dropout=False, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.units = units
+        self.keras_dropout = keras_dropout
+        self.declare_metric("size", "mean")
+
+    def build(self, input_shape):
+        features, same = input_shape[-1], {"dtype": self.dtype_policy}
+        self.kernel = self.add_weight(name="kernel", shape=(features, self.units))
+        self.block = layers.BatchNormDropout(None, rate=0.3, seed=1, **same)
+        self.block.build((None, None, features))
+        rate = 0.4 if self.keras_dropout else 0.0
+        self.dropout = keras.layers.Dropout(rate, seed=2, **same)
+        self.calls = self.add_weight(name="calls", initializer="zeros", trainable=False)
+        self.built = True
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def call(self, inputs, training=None, mask=None):
+        x = self.block(inputs, training=training, mask=mask)
+        if mask is not None:
+            x = tf.where(mask[..., tf.newaxis], x, tf.zeros_like(x))
+        x = self.dropout(tf.reduce_mean(x, axis=1) @ self.kernel, training=training)
+        self.add_loss(0.1 * tf.reduce_mean(tf.square(tf.cast(x, tf.float32))))
+        self.update_metric("size", tf.abs(x))
+        if training:
+            self.calls.assign_add(1.0)
+        return x
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def get_config(self):
+        own = {"units": self.units, "keras_dropout": self.keras_dropout}
+        return {**super().get_config(), **own}
+
+
 def step(layer, inputs, **kwargs):
     """Outputs, sum of losses, gradients to inputs and to weights of one call in a mode."""
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)

@@ -127,7 +127,9 @@ def test_a_session_without_cases_has_no_summary(pytester):
     assert "parity" not in pytester.runpytest_inprocess().stdout.str()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2", "--dist=loadgroup"), ("-n2",)])
+@pytest.mark.parametrize(
+    "workers", [(), ("-n2", "--dist=loadgroup"), pytest.param(("-n2",), marks=pytest.mark.slow)]
+)
 def test_the_reports_are_written(run, pytester, workers):
     path = pytester.path / "reports" / "parity.json"
     run(f"--parity-report={path}", *workers).stdout.fnmatch_lines([f"written to {path}"])

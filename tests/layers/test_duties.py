@@ -142,7 +142,9 @@ def test_config(case):
 
 
 @each_case
-@pytest.mark.parametrize("how", ["keras_file", "weights_file"])
+@pytest.mark.parametrize(
+    "how", ["keras_file", pytest.param("weights_file", marks=pytest.mark.slow)]
+)
 def test_files(case, how, tmp_path):
     """A trained model comes back with its predictions and losses, and trains on."""
     model = model_of(case)

@@ -26,7 +26,16 @@ def _case(code):
     return namespace["case"]
 
 
-@each_check
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        pytest.param(
+            kind, check, id=f"{kind}-{check.name}", marks=[pytest.mark.slow] * (kind == "model")
+        )
+        for kind, checks in check_pages.CHECKS.items()
+        for check in checks
+    ],
+)
 def test_the_broken_example_fails_and_the_mended_one_passes(kind, check):
     parts = check_pages.explained(check)
     if parts.generation in (None, _keras.GENERATION):

@@ -72,6 +72,7 @@ def test_a_name_that_no_layer_has_is_said():
     assert "the model has no layer 'annealled'" in report.failures[0].message
 
 
+@pytest.mark.slow
 def test_a_name_that_no_layer_has_is_said_beside_failures():
     expected = {"annealled: python_state": "misspelt"}
     report = check_model(case(**expected), checks=["custom_layers"], on_fail="report")
@@ -82,6 +83,7 @@ def test_a_name_that_no_layer_has_is_said_beside_failures():
     ]
 
 
+@pytest.mark.slow
 def test_layers_of_one_class_are_numbered_and_one_may_fail_for_all():
     def make():
         rows = keras.Input((4,))
@@ -127,6 +129,7 @@ def test_bad_names(name, message):
         check_model(case(**{name: "known"}))
 
 
+@pytest.mark.slow
 @parametrize_checks([case(**EXPECTED)], checks=["custom_layers"])
 def test_in_pytest_too(case, check):
     check(case)

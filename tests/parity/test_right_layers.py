@@ -94,7 +94,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+QUICK = {"UnnamedWeights", "ComplexOutput", "SampledCandidates"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] * (case.name not in QUICK))
+        for case in CASES
+    ],
+)
 def test_it_passes(case):
     report = check_layer(case)
     verdicts = {result.check: result.verdict for result in report.results}

@@ -120,9 +120,18 @@ RIGHT = [
     ),
 ]
 each = pytest.mark.parametrize(("case", "checks"), RIGHT, ids=[case.name for case, _ in RIGHT])
+QUICK = {"TwoLayers", "MeanSquare", "Scaled", "classifier", "merged_steps", "clipped", "masked"}
 
 
-@each
+@pytest.mark.parametrize(
+    ("case", "checks"),
+    [
+        pytest.param(
+            *found, id=found[0].name, marks=[pytest.mark.slow] * (found[0].name not in QUICK)
+        )
+        for found in RIGHT
+    ],
+)
 def test_the_checks_that_might_do_not_blame_it(case, checks):
     check_model(case, checks=checks)
 

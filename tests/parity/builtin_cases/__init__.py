@@ -37,18 +37,13 @@ FAST: tuple[str, ...] = (
     "Concatenate_masked",
     "Conv2D",
     "Dense",
-    "Dense_sparse",
     "Dropout_masked",
     "Embedding_mask_zero",
     "GRUCell",
     "GlobalAveragePooling1D_masked",
-    "LSTM_unrolled",
     "Lambda",
     "MaxPooling2D",
-    "Model_functional",
-    "MultiHeadAttention",
     "RandomFlip",
     "StringLookup_ragged",
-    "TimeDistributed_masked",
 )
 """Cheap cases, no two of one kind."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow import keras
 
 from tests.parity.broken_models import CLASSES, TwoLayers, X, Y, compiled
@@ -140,6 +141,28 @@ def test_weights_of_mixed_samples_are_skipped():
     (result,) = check_model(case(Mixup), checks=["sample_weight"]).results
     assert result.verdict == "skipped"
     assert "as Mixup does" in result.reason
+
+
+class FadesIn(keras.layers.Layer):
+    """A penalty that is nothing in the first step."""
+
+    def build(self, input_shape):
+        self.count = self.add_weight(name="count", shape=(), initializer="zeros", trainable=False)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        self.add_loss(self.count * tf.reduce_mean(tf.square(inputs)))
+        if training:
+            self.count.assign_add(1.0)
+        return inputs
+
+
+def test_a_loss_that_fades_in_is_not_overlooked():
+    def fading():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1), FadesIn()])
+
+    (result,) = check_model(case(fading), checks=["extra_losses"]).results
+    assert result.verdict == "passed"
 
 
 def test_a_loss_of_zero_weighs_nothing():

@@ -54,8 +54,8 @@ def extra_losses(subject):
 
         case = ModelCase(make, x, y)
     """
-    added = next((step.added for step in subject.steps if step.added is not None), None)
-    if not added:
+    first, *later = [step.added for step in subject.steps if step.added is not None] or [0.0]
+    if not any((first, *later)):
         raise Skip("no layer adds a loss")
     plain, larger = (one_step(subject, scale=scale) for scale in (1.0, _LARGER))
     # A step may count, and let them fade in from nothing.
@@ -63,7 +63,7 @@ def extra_losses(subject):
         *(one_step(subject, scale=scale, times=_STEPS) for scale in (1.0, _LARGER))
     ):
         raise Failure(
-            f"`model.losses`, {added:.7g} in the first step, are not part of the loss: a hundred "
+            f"`model.losses`, {first:.7g} in the first step, are not part of the loss: a hundred "
             "times as much gives the same step",
             "one step, eager",
             _EXTRA_HINT,
@@ -71,11 +71,11 @@ def extra_losses(subject):
     targets, larger_targets = plain[-1], larger[-1]
     # A loss that is all of the step's own may weigh them as it likes.
     is_own = not any(step.computed or step.losses for step in subject.steps)
-    if not is_own and len(targets) == 1 and len(larger_targets) == 1:
-        times = (larger_targets[0] - targets[0]) / ((_LARGER - 1) * added * scale_of_loss(subject))
+    if first and not is_own and len(targets) == 1 and len(larger_targets) == 1:
+        times = (larger_targets[0] - targets[0]) / ((_LARGER - 1) * first * scale_of_loss(subject))
         if np.isclose(times, [2.0, 3.0], rtol=0.1).any():
             raise Failure(
-                f"`model.losses`, {added:.7g} in the first step, are counted {times:.2g} times in "
+                f"`model.losses`, {first:.7g} in the first step, are counted {times:.2g} times in "
                 "the loss",
                 "one step, eager",
                 "`self.compute_loss(...)` and `compiled_loss(..., regularization_losses=...)` add "

@@ -20,6 +20,7 @@ from tfk_patterns.layers.prediction_endpoint import PredictionEndpoint
 from tfk_patterns.layers.running_standardizer import RunningStandardizer
 from tfk_patterns.layers.sparsity_activity_regularization import SparsityActivityRegularization
 from tfk_patterns.layers.temporal_activity_regularization import TemporalActivityRegularization
+from tfk_patterns.layers.tree_lstm import TreeLSTM
 
 __all__ = [
     "MLP",
@@ -40,4 +41,5 @@ __all__ = [
     "SparsityActivityRegularization",
     "TemporalActivityRegularization",
     "autograph_call",
+    "TreeLSTM",
 ]

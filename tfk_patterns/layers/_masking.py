@@ -50,6 +50,16 @@ def as_checked_mask(mask, inputs, rank: int | None = None) -> tf.Tensor | None:
     return mask
 
 
+def joint_mask(mask):
+    """One mask of those that several inputs may have."""
+    if not isinstance(mask, list | tuple):
+        return mask
+    there = [one for one in mask if one is not None]
+    if len(there) < 2 or there[0] is there[1]:
+        return there[0] if there else None
+    return there[0] & there[1]
+
+
 def passed_on(mask, inputs, rank: int | None = None):
     """The mask as `compute_mask` returns it: checked, symbolic as it is, an array as a tensor."""
     check_mask(mask, inputs.shape, rank)

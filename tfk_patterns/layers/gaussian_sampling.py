@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.layers._masking import as_checked_mask, passed_on, zero_masked
+from tfk_patterns.layers._masking import as_checked_mask, joint_mask, passed_on, zero_masked
 from tfk_patterns.layers._random import add_random_state, normal_noise
 from tfk_patterns.layers._statistics import at_least_float32, sum_over_replicas
 from tfk_patterns.layers._warmup import add_step, next_weight
@@ -99,7 +99,7 @@ class GaussianSampling(MetricTracking, keras.layers.Layer):
     def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
         _check_shapes([one.shape for one in _as_pair(inputs)])
         mean, log_variance = inputs
-        mask = as_checked_mask(_joint(mask), mean)
+        mask = as_checked_mask(joint_mask(mask), mean)
         wide_mean, wide_log_variance = at_least_float32(mean), at_least_float32(log_variance)
         self._add_divergence(
             zero_masked(wide_mean, mask), zero_masked(wide_log_variance, mask), training
@@ -130,7 +130,7 @@ class GaussianSampling(MetricTracking, keras.layers.Layer):
         self.add_loss(tf.math.multiply_no_nan(loss, weight))  # 0 before a warm-up, whatever it is
 
     def compute_mask(self, inputs, mask=None) -> tf.Tensor | None:
-        return passed_on(_joint(mask), inputs[0])
+        return passed_on(joint_mask(mask), inputs[0])
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         _check_shapes(input_shape)
@@ -162,13 +162,3 @@ def _check_shapes(shapes):
             f"{tuple(log_variance)}"
         )
     _validate.rank_at_least("inputs", mean, 2, "(batch, ..., features)")
-
-
-def _joint(mask):
-    """One mask of the two that two inputs may have."""
-    if not isinstance(mask, list | tuple):
-        return mask
-    there = [one for one in mask if one is not None]
-    if len(there) < 2 or there[0] is there[1]:
-        return there[0] if there else None
-    return there[0] & there[1]

@@ -190,3 +190,43 @@ def kl_loss(mean, log_variance, mask, free_bits=0.0):
     if not len(mean):
         return 0.0
     return np.maximum(free_bits, kl_of_samples(mean, log_variance, mask).mean(axis=0)).sum()
+
+
+def tree_lstm(features, parents, mask, kernel, recurrent_kernel, bias):
+    """States of all nodes, `(batch, nodes, units)`: the paper's equations 2 to 8, by recursion."""
+    kernels, recurrent_kernels, biases = (
+        np.split(np.asarray(weight, np.float64), 4, axis=-1)
+        for weight in (kernel, recurrent_kernel, bias)
+    )
+    gates = {
+        name: (lambda x, h, w=w, u=u, b=b: x @ w + h @ u + b)
+        for name, w, u, b in zip("iouf", kernels, recurrent_kernels, biases, strict=True)
+    }
+    states = np.zeros((*np.shape(parents), len(biases[0])))
+    for sample, its_parents in enumerate(np.asarray(parents)):
+        valid = range(len(its_parents)) if mask is None else np.flatnonzero(mask[sample])
+
+        def state(node, sample=sample, its_parents=its_parents, valid=valid):
+            x = np.asarray(features[sample][node], np.float64)
+            children = [state(child) for child in valid if its_parents[child] == node]
+            h_sum = sum((h for h, _ in children), np.zeros(states.shape[-1]))
+            i, o = (_sigmoid(gates[name](x, h_sum)) for name in "io")
+            c = i * np.tanh(gates["u"](x, h_sum))
+            c = c + sum(_sigmoid(gates["f"](x, h)) * c_child for h, c_child in children)
+            states[sample, node] = o * np.tanh(c)
+            return states[sample, node], c
+
+        for root in valid:
+            if its_parents[root] == -1:
+                state(root)
+    return states
+
+
+def tree_lstm_of_roots(parents, mask, states):
+    """The sums of the roots' states, `(batch, units)`."""
+    is_root = (np.asarray(parents) == -1) & (True if mask is None else np.asarray(mask))
+    return np.einsum("bn,bnu->bu", is_root.astype(float), states)
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))

@@ -1,4 +1,4 @@
-"""The trees of a batch as rows of valid nodes; what is no tree gets an error that names the node."""
+"""The trees of a batch as rows of valid nodes; the error for what is no tree names the node."""
 
 from typing import NamedTuple
 

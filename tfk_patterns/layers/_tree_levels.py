@@ -74,7 +74,7 @@ def _run(x, levels, kernel, recurrent_kernel, bias):
     gates, forget = slice(3 * units), slice(3 * units, None)
     to_gates, to_forget = recurrent_kernel[:, gates], recurrent_kernel[:, forget]
     count, inner = tf.size(bounds) - 2, bounds[-1]
-    x_inner, x_leaf = x[:inner], x[inner:]
+    x_inner = x[:inner]
     z = tf.nn.bias_add(x @ kernel[:, gates], bias[gates])
     z_forget = tf.nn.bias_add(x_inner @ kernel[:, forget], bias[forget])
     # Leaves first, all of them: nothing of theirs waits for another node.

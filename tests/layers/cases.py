@@ -14,6 +14,8 @@ IMAGES = _DRAWS.normal(size=(2, 4, 3, 2)).astype("float32")
 PROBABILITIES = _DRAWS.uniform(0.05, 0.6, size=(4, 5, 3)).astype("float32")
 # Full, cut short, with a gap, and fully masked.
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
+# Any order, two roots; a chain; gaps that are no node's parent; roots alone.
+PARENTS = np.array([[3, 3, -1, -1, 0], [-1, 0, 1, 2, 3], [3, 4, 1, -1, 3], [-1, -1, -1, -1, -1]])
 
 
 @keras.utils.register_keras_serializable("tests")
@@ -64,6 +66,7 @@ _ATTENTION = layers.MaskedAttentionPooling1D
 _CONV = layers.MaskedConv1D
 _SEQUENCE = layers.MaskedSequenceNormalization
 _SAMPLING = layers.GaussianSampling
+_TREE = layers.TreeLSTM
 _TARGETS = np.eye(4, dtype="float32")[[0, 1, 3, 2, 1, 0]]
 
 CASES = [
@@ -194,6 +197,12 @@ CASES = [
         warmup_steps=3,
         seed=4,
     ),
+    _case("tree_python", _TREE, [STEPS, PARENTS], units=2),
+    _case("tree_python_masked", _TREE, [STEPS, PARENTS], [MASK, None], units=3, return_nodes=True),
+    _case("tree_graph", _TREE, [STEPS, PARENTS], units=3, dynamic=False, return_nodes=True),
+    _case("tree_graph_masked", _TREE, [STEPS, PARENTS], [MASK, None], units=2, dynamic=False),
+    _case("tree_float16", _TREE, [STEPS, PARENTS], units=2, dynamic=False, dtype="mixed_float16"),
+    _case("tree_island", _TREE, [STEPS, PARENTS], units=2, dynamic="island"),
 ]
 
 

@@ -96,16 +96,23 @@ def _run(x, levels, kernel, recurrent_kernel, bias):
     *_, saved = tf.while_loop(
         lambda k, *_: k < count, up, (0, none, none, saved), parallel_iterations=1
     )
-    h_inner = saved[0].concat()
+    is_eager, graph = tf.executing_eagerly(), tf.compat.v1.get_default_graph()
+    h_inner, *others = (array.concat() for array in (saved[:1] if is_eager else saved))
 
     def gradient(d_h):
         d_h_inner, d_h_leaf = d_h[:inner], d_h[inner:]
+        lists = saved
+        if not is_eager and tf.compat.v1.get_default_graph() is not graph:
+            # That of a SavedModel, perhaps, which can take tensors from here, but no lists.
+            lengths = bounds[2:] - bounds[1:-1]
+            arrays = zip(_arrays(8 * [units], count, x.dtype), [h_inner, *others], strict=True)
+            lists = [array.split(values, lengths) for array, values in arrays]
 
         def down(k, d_h, d_c, found):
             below, start, end = tf.unstack(bounds[k : k + 3], 3)
             above = parent[below:start] - start
-            _, _, _, f, *cell = (array.read(k) for array in saved)
-            c = saved[1].read(tf.maximum(k - 1, 0))[: start - below]
+            _, _, _, f, *cell = (array.read(k) for array in lists)
+            c = lists[1].read(tf.maximum(k - 1, 0))[: start - below]
             d_z, d_c = _state_gradient(d_h + d_h_inner[start:end], d_c, cell)
             d_sum = tf.matmul(d_z, to_gates, transpose_b=True)
             d_h, d_c_child, d_f, d_forget = _sums_gradient(d_sum, d_c, c, f, to_forget, above)
@@ -127,7 +134,7 @@ def _run(x, levels, kernel, recurrent_kernel, bias):
         d_z = tf.concat([d_z, d_z_leaf], axis=0)
         d_kernel = [_transposed_product(x, d_z), _transposed_product(x_inner, d_forget)]
         d_recurrent = [
-            _transposed_product(saved[2].concat(), d_z[:inner]),
+            _transposed_product(lists[2].concat(), d_z[:inner]),
             _transposed_product(h_inner[: bounds[-2]], d_f)
             + _transposed_product(h_child, d_f_leaf),
         ]

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tfk_patterns.parity.added_losses import compare_losses
 from tfk_patterns.parity.arrays import as_arrays
 from tfk_patterns.parity.check import define_check
 from tfk_patterns.parity.comparison import named_leaves
@@ -153,8 +154,12 @@ def _compare(subject, layer, function, data, training, where):
         left = reason or "they are random"
         subject.tally.left_out[f"training={training}"] = f"values and sizes of outputs: {left}"
         expected, actual = _ranks(expected), _ranks(actual)
-    for key in expected:
+        for key in expected:
+            subject.compare(expected[key], actual[key], where, key, _HINT)
+        return
+    for key in ("outputs", "masks"):
         subject.compare(expected[key], actual[key], where, key, _HINT)
+    compare_losses(subject, expected["losses"], actual["losses"], where, _HINT)
 
 
 def _ranks(structure):

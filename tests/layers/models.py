@@ -12,7 +12,7 @@ _POOLS = (layers.MaskedPooling1D, layers.MaskedAttentionPooling1D)
 
 def model_of(case):
     """Masking, the layer of a case, and a dense one; all but the last dimensions unknown."""
-    symbols = [keras.Input([*[None] * (a.ndim - 2), a.shape[-1]]) for a in _arrays(case)]
+    symbols = [_symbol(array) for array in _arrays(case)]
     masked = [
         one if mask is None else keras.layers.Masking(mask_value=_MASKED)(one)
         for one, mask in zip(symbols, _masks(case), strict=True)
@@ -36,7 +36,9 @@ def layer_in(model, case):
 
 def keeps_mask(case):
     """Whether the layer passes a mask on."""
-    return case.mask is not None and not isinstance(case.make(), _POOLS)
+    layer = case.make()
+    has_steps = not isinstance(layer, _POOLS) and getattr(layer, "return_nodes", True)
+    return case.mask is not None and has_steps
 
 
 def data_of(case):
@@ -61,6 +63,12 @@ def draws(case):
     layer = case.make()
     layer(case.inputs, mask=case.mask, **case.call_kwargs)
     return getattr(layer, "random_state", None) is not None
+
+
+def _symbol(array):
+    if array.dtype.kind == "i":  # integers have no axis of features
+        return keras.Input([None] * (array.ndim - 1), dtype=array.dtype.name)
+    return keras.Input([*[None] * (array.ndim - 2), array.shape[-1]])
 
 
 def _arrays(case):

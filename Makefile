@@ -18,7 +18,7 @@ BOTH_LEGS = status=0; \
 	echo "== Keras 2 =="; TF_USE_LEGACY_KERAS=1 .venv/bin/python $(PYTEST) $(1) || status=1; \
 	exit $$status
 
-.PHONY: help demo test test-slow test-floor lint clean
+.PHONY: help demo test test-slow test-floor lint bench-tree-lstm clean
 
 help:
 	@echo "make demo        run the main example, from nothing"
@@ -26,6 +26,8 @@ help:
 	@echo "make test-slow   run the long tests, on both"
 	@echo "make test-floor  run the tests on TensorFlow 2.15.1"
 	@echo "make lint        check style and format"
+	@echo "make bench-tree-lstm"
+	@echo "                 time TreeLSTM beside PyTorch, in an environment of its own"
 	@echo "make clean       remove what these made"
 
 demo:
@@ -50,7 +52,20 @@ lint:
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
 
+# The benchmark runs without PyTorch, and says so, where that cannot be installed.
+TORCH = torch==2.13.0 pytorch-tree-lstm==0.1.3 numpy
+.venv-torch/.installed: Makefile
+	@echo "Making .venv-torch with $(TORCH); this takes some minutes."
+	@rm -rf .venv-torch
+	-@.venv/bin/python -m venv .venv-torch && .venv-torch/bin/python -m pip install --quiet \
+		--disable-pip-version-check $(TORCH) && touch $@
+
+bench-tree-lstm:
+	@$(MAIN) test,legacy,examples "$(MAIN_PYTHONS)"
+	@$(MAKE) --no-print-directory .venv-torch/.installed
+	@.venv/bin/python benchmarks/tree_lstm.py
+
 clean:
-	rm -rf .venv .venv.partial .venv-floor .venv-floor.partial build dist *.egg-info \
+	rm -rf .venv .venv.partial .venv-floor .venv-floor.partial .venv-torch build dist *.egg-info \
 		.pytest_cache .ruff_cache examples/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

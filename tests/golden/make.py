@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 def build_model():
     """Every layer of the release, with arguments that are not the defaults."""
     inputs = keras.Input((None, 4), name="steps")
+    parents = keras.Input((None,), dtype="int32", name="parents")
     x = keras.layers.Masking(mask_value=-1.0)(inputs)
     x = layers.RunningStandardizer(momentum=0.9)(x)
     x = layers.MaskedConv1D(
@@ -33,6 +34,7 @@ def build_model():
         residual=True,
         seed=3,
     )(x)
+    x = layers.TreeLSTM(6, return_nodes=True, dynamic=False)([x, parents])
     x = keras.layers.Dense(6, activation="sigmoid")(x)
     x = layers.ActivationMonitor(name="monitor")(x)
     x = layers.L1L2ActivityRegularization(l1=0.1, l2=0.2, weight=0.5, warmup_steps=4)(x)
@@ -47,6 +49,7 @@ def build_model():
         for pooling in ("mean", "max", "min", "sum", "first", "last")
     ]
     pooled.append(layers.MaskedAttentionPooling1D(3)(x))
+    pooled.append(layers.TreeLSTM(3, dynamic="island")([x, parents]))
     x = keras.layers.Concatenate()(pooled)
     x = layers.GaussianSampling(kl_weight=0.1, free_bits=0.2, warmup_steps=2, seed=1)(
         [keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)]
@@ -54,14 +57,14 @@ def build_model():
     x = layers.MLP([5, 3], normalization="layer", input_dim=4)(x)
     outputs = keras.layers.Dense(2)(x)
     outputs = layers.PredictionEndpoint("mse", ["mae"])(outputs)
-    return keras.Model(inputs, outputs)
+    return keras.Model([inputs, parents], outputs)
 
 
 def example_inputs():
-    """Sequences of three lengths, the rest masked."""
+    """Sequences of three lengths, the rest masked, and the trees of their steps."""
     inputs = np.sin(np.arange(3 * 5 * 4, dtype="float32")).reshape(3, 5, 4)
     inputs[1, 3:] = inputs[2, 1:] = -1.0
-    return inputs
+    return [inputs, np.tile(np.array([[-1, 0, 0, 1, 2]], "int32"), (3, 1))]
 
 
 def main():

@@ -22,12 +22,14 @@ CONV = layers.MaskedConv1D
 SEQUENCE = layers.MaskedSequenceNormalization
 SAMPLING = layers.GaussianSampling
 MONITOR = layers.ActivationMonitor
+TREE = layers.TreeLSTM
 # What a layer cannot be made without.
 REQUIRED = {
     ENDPOINT: {"loss": "mse"},
     MLP: {"units": [2]},
     ATTENTION: {"units": 2},
     CONV: {"filters": 2, "kernel_size": 3},
+    TREE: {"units": 2},
 }
 
 
@@ -111,6 +113,10 @@ def bad(layer, name, value, error, expected):
         bad(SAMPLING, "free_bits", -0.1, ValueError, "at least 0"),
         bad(SAMPLING, "warmup_steps", 1.5, TypeError, "an integer"),
         bad(SAMPLING, "seed", 2**63, ValueError, "less than 2**63"),
+        bad(TREE, "units", 0, ValueError, "at least 1"),
+        bad(TREE, "units", 2.0, TypeError, "an integer"),
+        bad(TREE, "return_nodes", 1, TypeError, "True or False"),
+        bad(TREE, "dynamic", "eager", ValueError, "True, False or 'island'"),
         bad(ENDPOINT, "loss", None, TypeError, "the name of a Keras loss"),
         bad(ENDPOINT, "loss", "mean_sqared_error", ValueError, "the name of a Keras loss"),
         bad(ENDPOINT, "metrics", "mae", TypeError, "a list of metrics"),
@@ -221,6 +227,11 @@ def test_unknown_features(layer):
         made(layer)(keras.Input((None, None)))
 
 
+def test_unknown_features_of_trees():
+    with pytest.raises(ValueError, match="`inputs` must have a known size along axis -1"):
+        made(TREE)([keras.Input((None, None)), keras.Input((None,), dtype="int32")])
+
+
 @pytest.mark.parametrize("axis", [0, -3, 3, [1, -2], [0, 2]])
 def test_axes_that_cannot_keep_a_mean(axis):
     with pytest.raises(ValueError, match=r"`axis` must be different axes .* Received: axis="):
@@ -256,6 +267,44 @@ def test_a_sequence_shorter_than_a_valid_window(use):
 def test_what_is_no_mean_and_log_variance(inputs):
     with pytest.raises(ValueError, match=r"`inputs` must (be a list of two|have rank 2).*Received"):
         SAMPLING()(inputs)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        np.zeros((2, 3, 4), "float32"),
+        [np.zeros((2, 3, 4), "float32")],
+        [np.zeros((2, 3, 4), "float32"), np.zeros((2, 3, 1), "int32")],
+        [np.zeros((2, 3, 4), "float32"), np.zeros((2, 4), "int32")],
+        [np.zeros((2, 3), "float32"), np.zeros((2, 3), "int32")],
+    ],
+    ids=["one", "list_of_one", "parents_with_features", "other_nodes", "no_features"],
+)
+def test_what_is_no_features_and_parents(inputs, dynamic):
+    with pytest.raises(ValueError, match=r"`inputs` must be a list of two tensors.*Received"):
+        TREE(2, dynamic=dynamic)(inputs)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_parents_that_are_no_integers(dynamic):
+    layer, features = TREE(2, dynamic=dynamic), np.zeros((2, 3, 4), "float32")
+    message = "must hold integer parents.*Received: parents of dtype float32"
+    for parents in (np.zeros((2, 3), "float32"), keras.Input((3,))):
+        first = features if isinstance(parents, np.ndarray) else keras.Input((3, 4))
+        with pytest.raises(TypeError, match=message):
+            layer([first, parents])
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("return_nodes", [True, False])
+def test_masks_of_trees(dynamic, return_nodes):
+    layer = TREE(2, return_nodes, dynamic)
+    inputs = [np.zeros((2, 3, 4), "float32"), np.full((2, 3), -1)]
+    with pytest.raises(TypeError, match=r"`mask` must be boolean.*Received: mask of dtype float32"):
+        layer(inputs, mask=np.ones((2, 3), "float32"))
+    with pytest.raises(ValueError, match=r"`mask` must have the sizes.*Received: mask of shape"):
+        layer(inputs, mask=[np.ones((2, 4), bool), None])
 
 
 def test_metrics_that_only_compile_can_resolve():

@@ -40,6 +40,6 @@ __all__ = [
     "RunningStandardizer",
     "SparsityActivityRegularization",
     "TemporalActivityRegularization",
-    "autograph_call",
     "TreeLSTM",
+    "autograph_call",
 ]

@@ -54,7 +54,8 @@ lint:
 
 # The benchmark runs without PyTorch, and says so, where that cannot be installed.
 TORCH = torch==2.13.0 pytorch-tree-lstm==0.1.3 numpy
-.venv-torch/.installed: Makefile
+TORCH_STAMP = .venv-torch/.torch-2.13.0
+$(TORCH_STAMP):
 	@echo "Making .venv-torch with $(TORCH); this takes some minutes."
 	@rm -rf .venv-torch
 	-@.venv/bin/python -m venv .venv-torch && .venv-torch/bin/python -m pip install --quiet \
@@ -62,7 +63,7 @@ TORCH = torch==2.13.0 pytorch-tree-lstm==0.1.3 numpy
 
 bench-tree-lstm:
 	@$(MAIN) test,legacy,examples "$(MAIN_PYTHONS)"
-	@$(MAKE) --no-print-directory .venv-torch/.installed
+	@$(MAKE) --no-print-directory $(TORCH_STAMP)
 	@.venv/bin/python benchmarks/tree_lstm.py
 
 clean:

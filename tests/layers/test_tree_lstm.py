@@ -377,6 +377,51 @@ def test_a_first_gradient_through_a_function_that_returns_gradients():
     np.testing.assert_allclose(tape.gradient(doubled, features), 2 * gradient, **CLOSE)
 
 
+@pytest.mark.parametrize("name", ["sizes", "chains", "leaves_alone", "no_nodes"])
+def test_gradients_taken_outside_of_the_function(name):
+    parents, mask = FORESTS[name]
+    layer, features = made(), features_for(parents, mask)
+    found = []
+    for run in (layer, tf.function(layer)):
+        with tf.GradientTape() as tape:
+            tensor = tf.constant(features)
+            tape.watch(tensor)
+            target = tf.reduce_sum(run([tensor, parents], mask=mask) ** 2)
+        found.append(tape.gradient(target, [tensor, *variables_of(layer)]))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, **CLOSE)
+
+
+def test_a_saved_model_learns(tmp_path):
+    parents, mask = FORESTS["sizes"]
+    features = np.nan_to_num(features_for(parents, mask))
+    layer = made()
+
+    class Module(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None, FEATURES]),
+                tf.TensorSpec([None, None], tf.int64),
+                tf.TensorSpec([None, None], tf.bool),
+            ]
+        )
+        def __call__(self, features, parents, mask):
+            return layer([features, parents], mask=mask)
+
+    module = Module()
+    module.variables_of_layer = variables_of(layer)
+    tf.saved_model.save(module, str(tmp_path))
+    gradients = []
+    for run in (module, tf.saved_model.load(str(tmp_path))):
+        with tf.GradientTape() as tape:
+            tensor = tf.constant(features)
+            tape.watch(tensor)
+            outputs = run(tensor, parents, mask)
+        gradients.append(tape.gradient(outputs, tensor, tf.ones_like(outputs)))
+    np.testing.assert_allclose(*gradients, **CLOSE)
+    assert np.any(gradients[0])
+
+
 @each_way
 def test_xla_is_refused(dynamic):
     parents, _ = FORESTS["random"]

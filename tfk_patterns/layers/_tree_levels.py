@@ -89,30 +89,29 @@ def _run(x, levels, kernel, recurrent_kernel, bias):
         h_more, c_more, f = _sums(h, c, z_forget[start:end], to_forget, above)
         h_level = h_sum[start:end] + h_more
         h, c, cell = _state(z[start:end] + h_level @ to_gates, c_sum[start:end] + c_more)
-        return k + 1, h, c, _written(saved, k, (h, c, h_level, f, *cell))
+        return k + 1, h, c, _written(saved, k, (f, h, c, h_level, *cell))
 
     none = tf.zeros([0 * count, units], x.dtype)
     saved = _arrays(8 * [units], count, x.dtype)
     *_, saved = tf.while_loop(
         lambda k, *_: k < count, up, (0, none, none, saved), parallel_iterations=1
     )
-    is_eager, graph = tf.executing_eagerly(), tf.compat.v1.get_default_graph()
-    h_inner, *others = (array.concat() for array in (saved[:1] if is_eager else saved))
+    h_inner = saved[1].concat()
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    packed = graph and [array.concat() for array in saved]
 
     def gradient(d_h):
         d_h_inner, d_h_leaf = d_h[:inner], d_h[inner:]
         lists = saved
-        if not is_eager and tf.compat.v1.get_default_graph() is not graph:
+        if graph and tf.compat.v1.get_default_graph() is not graph:
             # That of a SavedModel, perhaps, which can take tensors from here, but no lists.
-            lengths = bounds[2:] - bounds[1:-1]
-            arrays = zip(_arrays(8 * [units], count, x.dtype), [h_inner, *others], strict=True)
-            lists = [array.split(values, lengths) for array, values in arrays]
+            lists = _unpacked(packed, bounds)
 
         def down(k, d_h, d_c, found):
             below, start, end = tf.unstack(bounds[k : k + 3], 3)
             above = parent[below:start] - start
-            _, _, _, f, *cell = (array.read(k) for array in lists)
-            c = lists[1].read(tf.maximum(k - 1, 0))[: start - below]
+            f, _, _, _, *cell = (array.read(k) for array in lists)
+            c = lists[2].read(tf.maximum(k - 1, 0))[: start - below]
             d_z, d_c = _state_gradient(d_h + d_h_inner[start:end], d_c, cell)
             d_sum = tf.matmul(d_z, to_gates, transpose_b=True)
             d_h, d_c_child, d_f, d_forget = _sums_gradient(d_sum, d_c, c, f, to_forget, above)
@@ -134,7 +133,7 @@ def _run(x, levels, kernel, recurrent_kernel, bias):
         d_z = tf.concat([d_z, d_z_leaf], axis=0)
         d_kernel = [_transposed_product(x, d_z), _transposed_product(x_inner, d_forget)]
         d_recurrent = [
-            _transposed_product(lists[2].concat(), d_z[:inner]),
+            _transposed_product(lists[3].concat(), d_z[:inner]),
             _transposed_product(h_inner[: bounds[-2]], d_f)
             + _transposed_product(h_child, d_f_leaf),
         ]
@@ -158,6 +157,15 @@ def _arrays(widths, size, dtype):
 
 def _written(arrays, k, values):
     return tuple(array.write(k, value) for array, value in zip(arrays, values, strict=True))
+
+
+def _unpacked(packed, bounds):
+    """The arrays again: forget gates, which are those of a level's children, and seven others."""
+    sizes = bounds[1:] - bounds[:-1]
+    widths = [values.shape[1] for values in packed]
+    arrays = _arrays(widths, tf.size(sizes) - 1, packed[0].dtype)
+    lengths = [sizes[:-1], *[sizes[1:]] * (len(packed) - 1)]
+    return [array.split(*one) for array, *one in zip(arrays, packed, lengths, strict=True)]
 
 
 def _transposed_product(a, b):

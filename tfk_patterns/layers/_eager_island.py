@@ -11,8 +11,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.layers._once_differentiable import once_differentiable
 from tfk_patterns.layers._promised_outputs import as_promised
 
+_ONCE = (
+    "The layer {!r} runs eagerly in the graph, where its gradient cannot be differentiated again: "
+    "take gradients of gradients in eager mode."
+)
 _MOST_TAPES = 4096  # a step that failed between the passes leaves one behind
 _locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _thread = threading.local()
@@ -139,27 +144,17 @@ class _Island:
         ]
         places = [*self._places, *range(self._count, len(inputs))]
         sources = [inputs[place] for place in places]
-        dtypes = [source.dtype for source in sources]
 
-        @tf.custom_gradient
-        def once(*upstream_and_sources):
-            upstream = upstream_and_sources[: -len(sources)]
+        def gradient(*upstream):
+            dtypes = [source.dtype for source in sources]
             found = tf.py_function(self._backward, [key, *upstream], dtypes)
-            for gradient, source in zip(found, sources, strict=True):
-                gradient.set_shape(source.shape)
-            # Raises where it runs: TensorFlow also traces second gradients that nobody asks for.
-            return found, lambda *_: tf.py_function(
-                self._refuse_second_order, [], [one.dtype for one in upstream_and_sources]
-            )
+            for one, source in zip(found, sources, strict=True):
+                one.set_shape(source.shape)
+            return found
 
-        found = dict(zip(places, once(*upstream, *sources), strict=True)) if places else {}
+        once = once_differentiable(gradient, sources, _ONCE.format(self.layer.name))
+        found = dict(zip(places, once(*upstream), strict=True)) if places else {}
         return [found.get(place) for place in range(len(inputs))]
-
-    def _refuse_second_order(self):
-        raise NotImplementedError(
-            f"The layer {self.layer.name!r} runs eagerly in the graph, where its gradient cannot "
-            "be differentiated again: take gradients of gradients in eager mode."
-        )
 
     def _forward(self, *values):
         tensors, masks = values[: self._count], values[self._count :]

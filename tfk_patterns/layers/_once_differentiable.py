@@ -12,21 +12,23 @@ def once_differentiable(gradient: Callable, sources, message: str) -> Callable:
     and runs them on zeros.
 
     Args:
-        gradient: From the gradient of the output to those of the sources, all floats.
+        gradient: From the gradients of the outputs to those of the sources, all floats.
         sources: The arguments of the function that has that gradient.
         message: Of the error: NotImplementedError, or in a graph
             `tf.errors.InvalidArgumentError`.
     """
 
     @tf.custom_gradient
-    def once(upstream, *sources):
+    def once(*inputs):
+        upstream = inputs[: len(inputs) - len(sources)]
+
         def refuse(*second):
             with tf.control_dependencies(_require_zeros(second, message)):
-                return [tf.zeros_like(one) for one in (upstream, *sources)]
+                return [tf.zeros_like(one) for one in inputs]
 
-        return gradient(upstream), refuse
+        return gradient(*upstream), refuse
 
-    return lambda upstream: once(tf.convert_to_tensor(upstream), *sources)
+    return lambda *upstream: once(*map(tf.convert_to_tensor, upstream), *sources)
 
 
 def _require_zeros(tensors, message):

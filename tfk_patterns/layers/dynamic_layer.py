@@ -59,8 +59,9 @@ class DynamicLayer(_keras.BaseDynamicLayer):
         that `call` returns become tensors of the promised dtype.
 
     Raises:
-        NotImplementedError: There is no `compute_output_shape`; or the graph is compiled by XLA,
-            exported, or differentiated twice.
+        NotImplementedError: There is no `compute_output_shape`, or the graph is compiled by XLA or
+            exported. Where it is differentiated twice, the step raises
+            `tf.errors.InvalidArgumentError`.
         ValueError: `dynamic` is none of the above, the outputs are not what was promised, or `call`
             uses variables that are no weights of the layer.
 

@@ -1,8 +1,8 @@
 """Losses that the layer adds."""
 
 from tfk_patterns.parity.across_modes import TRACE_TIME, calls
-from tfk_patterns.parity.added_losses import compare_losses
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.compared_losses import compare_losses
 
 _HINT = (
     "A factor that changes with time, such as a warm-up, must be a weight of the layer, not a "

@@ -6,9 +6,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfk_patterns.parity.added_losses import compare_losses
 from tfk_patterns.parity.arrays import as_arrays
 from tfk_patterns.parity.check import define_check
+from tfk_patterns.parity.compared_losses import compare_losses
 from tfk_patterns.parity.comparison import named_leaves
 from tfk_patterns.parity.data import batch_size, tensors_of
 from tfk_patterns.parity.errors import blamed, failure_of, is_said

@@ -65,7 +65,17 @@ def forests():
 
 FORESTS = forests()
 each_forest = pytest.mark.parametrize("name", FORESTS)
+few_forests = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("sizes", "gaps") else pytest.mark.slow)
+        for name in FORESTS
+    ],
+)
 each_way = pytest.mark.parametrize("dynamic", [True, False])
+in_each_mode_slow_graph = pytest.mark.parametrize(
+    "mode", ["eager", pytest.param("graph", marks=pytest.mark.slow)]
+)
 in_each_mode = pytest.mark.parametrize("mode", ["eager", "graph"])
 
 
@@ -155,7 +165,7 @@ def test_states_of_roots(name, dynamic):
 
 
 @each_way
-@in_each_mode
+@in_each_mode_slow_graph
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16", "mixed_bfloat16"])
 def test_precisions(dynamic, mode, dtype):
     parents, mask = FORESTS["gaps"]
@@ -168,8 +178,15 @@ def test_precisions(dynamic, mode, dtype):
 
 
 @each_forest
-@each_way
-@in_each_mode
+@pytest.mark.parametrize(
+    ("dynamic", "mode"),
+    [
+        (True, "eager"),
+        (False, "eager"),
+        (False, "graph"),
+        pytest.param(True, "graph", marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_are_the_differences_of_the_oracle(name, dynamic, mode):
     """Along a random direction for each source, in float64."""
     parents, mask = FORESTS[name]
@@ -193,13 +210,13 @@ def test_gradients_are_the_differences_of_the_oracle(name, dynamic, mode):
         assert not found[0][~mask].any()
 
 
-@each_forest
+@few_forests
 @in_each_mode
 @pytest.mark.parametrize(
     ("dtype", "return_nodes", "tolerance"),
     [
         ("float32", False, CLOSE),
-        ("float64", True, EXACT),
+        pytest.param("float64", True, EXACT, marks=pytest.mark.slow),
         pytest.param("float32", True, CLOSE, marks=pytest.mark.slow),
         pytest.param("float64", False, EXACT, marks=pytest.mark.slow),
     ],
@@ -229,7 +246,10 @@ def model_around(layer, masked):
     return model
 
 
-@pytest.mark.parametrize(("name", "return_nodes"), [("random", False), ("sizes", True)])
+@pytest.mark.parametrize(
+    ("name", "return_nodes"),
+    [pytest.param("random", False, marks=pytest.mark.slow), ("sizes", True)],
+)
 def test_both_ways_train_alike(name, return_nodes):
     parents, mask = FORESTS[name]
     features = np.nan_to_num(features_for(parents, mask), nan=9.0)
@@ -377,7 +397,7 @@ def test_a_first_gradient_through_a_function_that_returns_gradients():
     np.testing.assert_allclose(tape.gradient(doubled, features), 2 * gradient, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["sizes", "chains", "leaves_alone", "no_nodes"])
+@few_forests
 def test_gradients_taken_outside_of_the_function(name):
     parents, mask = FORESTS[name]
     layer, features = made(), features_for(parents, mask)
@@ -392,6 +412,7 @@ def test_gradients_taken_outside_of_the_function(name):
         np.testing.assert_allclose(one, other, **CLOSE)
 
 
+@pytest.mark.slow
 def test_a_saved_model_learns(tmp_path):
     parents, mask = FORESTS["sizes"]
     features = np.nan_to_num(features_for(parents, mask))

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.layers.dynamic_layers import Brief, Folded
 from tfk_patterns import layers
 from tfk_patterns.parity import LayerCase
 
@@ -121,6 +122,12 @@ CASES = [
     _case("pooling_float64", _POOLING, STEPS, MASK, pooling="last", dtype="float64"),
     _case("gate", Gate, VECTORS),
     _case("gate_masked_float16", Gate, STEPS, MASK, dtype="mixed_float16"),
+    _case("folded", Folded, STEPS),
+    _case("folded_masked", Folded, STEPS, MASK, dynamic="island", scale=0.5),
+    _case("brief", Brief, STEPS, dynamic="island", units=2),
+    _case("brief_masked", Brief, STEPS, MASK),
+    _case("brief_float16", Brief, STEPS, MASK, dynamic="island", dtype="mixed_float16"),
+    _case("brief_traced", Brief, STEPS, MASK, dynamic=False),
     _case("monitor", _MONITOR, np.maximum(VECTORS, 0)),
     _case("monitor_masked", _MONITOR, np.maximum(STEPS, 0), MASK, dtype="mixed_float16"),
     _case("endpoint", _ENDPOINT, VECTORS, loss="mse"),

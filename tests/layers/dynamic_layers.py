@@ -10,11 +10,11 @@ from tfk_patterns import _keras, layers
 
 @keras.utils.register_keras_serializable("tests")
 class Folded(layers.DynamicLayer):
-    """Recursion: folds the steps of each sample in two behind the largest, down to single ones."""
+    """Recursion: folds the valid steps of each sample in two behind the largest, to the last."""
 
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.supports_masking = False
+        self.supports_masking = True
         self.scale = scale
 
     def build(self, input_shape):
@@ -26,14 +26,19 @@ class Folded(layers.DynamicLayer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])
 
-    def call(self, inputs):
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def call(self, inputs, mask=None):
         if not len(inputs):
             return inputs[:, 0]
-        return self.scale * tf.stack([self._folded(steps) for steps in inputs])
+        masks = np.ones(inputs.shape[:2], bool) if mask is None else mask
+        valid = [tf.boolean_mask(*sample) for sample in zip(inputs, masks, strict=True)]
+        return self.scale * tf.stack([self._folded(steps) for steps in valid])
 
     def _folded(self, steps):
-        if len(steps) == 1:
-            return steps[0]
+        if len(steps) < 2:
+            return tf.reduce_sum(steps, axis=0)
         split = 1 + int(np.argmax(steps[:-1, 0]))
         left, right = self._folded(steps[:split]), self._folded(steps[split:])
         return tf.tanh(tf.linalg.matvec(self.kernel, left) + right + self.bias)
@@ -42,23 +47,26 @@ class Folded(layers.DynamicLayer):
         return {**super().get_config(), "scale": self.scale}
 
 
-def folded(inputs, kernel, bias):
+def folded(inputs, kernel, bias, mask=None):
     def fold(steps):
-        if len(steps) == 1:
-            return steps[0]
+        if len(steps) < 2:
+            return steps.sum(axis=0)
         split = 1 + int(np.argmax(steps[:-1, 0]))
         return np.tanh(kernel @ fold(steps[:split]) + fold(steps[split:]) + bias)
 
-    return np.stack([fold(steps) for steps in inputs])
+    masks = np.ones(np.shape(inputs)[:2], bool) if mask is None else mask
+    return np.stack([fold(steps[keep]) for steps, keep in zip(inputs, masks, strict=True)])
 
 
 @keras.utils.register_keras_serializable("tests")
 class Shrunk(layers.DynamicLayer):
-    """A loop over values: shrinks each sample as often as it is larger than the limit."""
+    """A loop over values: shrinks each sample as often as it is larger than the limit.
+
+    But 20 times at most: a factor that has learned may be more than 1.
+    """
 
     def __init__(self, limit=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.supports_masking = True
         self.limit = limit
 
     def build(self, input_shape):
@@ -74,8 +82,10 @@ class Shrunk(layers.DynamicLayer):
         return tf.stack([self._shrunk(row) for row in inputs]) if len(inputs) else inputs
 
     def _shrunk(self, row):
-        while float(tf.norm(row)) > self.limit:
+        turns = 0
+        while float(tf.norm(row)) > self.limit and turns < 20:
             row = row * tf.cast(self.factor, row.dtype)
+            turns += 1
         return row
 
     def get_config(self):
@@ -168,7 +178,7 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         x = self.dropout(x, training=training)
         self.add_loss(0.1 * tf.reduce_mean(tf.square(tf.cast(x, tf.float32))))
         self.update_metric("size", tf.abs(x))
-        if training:
+        if training and self.trainable:
             self.calls.assign_add(1.0)
         return x
 
@@ -206,14 +216,20 @@ class Brief(layers.MetricTracking, layers.DynamicLayer):
 
     def call(self, inputs, training=None, mask=None):
         x = self.block(inputs, training=training, mask=mask)
-        if mask is not None:
-            x = tf.where(mask[..., tf.newaxis], x, tf.zeros_like(x))
-        x = self.dropout(tf.reduce_mean(x, axis=1) @ self.kernel, training=training)
-        self.add_loss(0.1 * tf.reduce_mean(tf.square(tf.cast(x, tf.float32))))
+        valid = tf.ones(tf.shape(x)[:2], x.dtype) if mask is None else tf.cast(mask, x.dtype)
+        sums = tf.reduce_sum(tf.where(valid[..., tf.newaxis] > 0, x, tf.zeros_like(x)), axis=1)
+        means = tf.math.divide_no_nan(sums, tf.reduce_sum(valid, axis=1, keepdims=True))
+        x = self.dropout(means @ self.kernel, training=training)
+        squares = tf.reduce_sum(tf.square(tf.cast(x, tf.float32)))
+        self.add_loss(tf.math.divide_no_nan(squares, tf.cast(tf.size(x), tf.float32)))
         self.update_metric("size", tf.abs(x))
-        if training:
+        if training and self.trainable:
             self.calls.assign_add(1.0)
         return x
+
+    @property
+    def random_state(self):
+        return self.block.random_state
 
     def compute_mask(self, inputs, mask=None):
         return None

@@ -4,10 +4,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.layers.dynamic_layers import Brief, Folded
 from tfk_patterns import layers
 
 _MASKED = -9.0  # stands in the masked steps, and nowhere else
-_POOLS = (layers.MaskedPooling1D, layers.MaskedAttentionPooling1D)
+_POOLS = (layers.MaskedPooling1D, layers.MaskedAttentionPooling1D, Brief, Folded)
 
 
 def model_of(case):

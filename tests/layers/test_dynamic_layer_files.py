@@ -21,7 +21,7 @@ def fitted(layer, data=STEPS):
     return model
 
 
-@pytest.mark.parametrize("dynamic", [True, "island", False])
+@pytest.mark.parametrize("dynamic", [True, "island", pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["keras_file", "weights_file"])
 def test_files(dynamic, how, tmp_path):
     model = fitted(Brief(units=3, dynamic=dynamic))

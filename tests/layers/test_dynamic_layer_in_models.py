@@ -35,6 +35,10 @@ MODES = {
 }
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 class NeverCalled(DynamicLayer):
     """Says its shapes, and cannot be called."""
 
@@ -138,10 +142,7 @@ def trained(mode, kind="functional", optimizer=None, **arguments):
         verbose=0,
     ).history
     # Keras 3 names a layer's metrics by the layer, and layers count their names.
-    history = {
-        key.split("everything")[-1].split("brief")[-1].split("_")[-1]: v
-        for key, v in history.items()
-    }
+    history = {"size" if key.endswith("size") else key: v for key, v in history.items()}
     return history, [*state_of(model), model.predict(data, verbose=0)]
 
 
@@ -160,13 +161,13 @@ def assert_trained_alike(actual, expected):
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "traced"])
-@pytest.mark.parametrize("kind", ["functional", "masked"])
+@pytest.mark.parametrize("kind", ["functional", slow("masked")])
 def test_fit_in_every_mode(mode, kind, expected):
     assert expected(kind)[0]["loss"][0] != expected(kind)[0]["loss"][1]
     assert_trained_alike(trained(mode, kind), expected(kind))
 
 
-@pytest.mark.parametrize("kind", ["sequential", "nested", "subclassed"])
+@pytest.mark.parametrize("kind", [slow("sequential"), "nested", slow("subclassed")])
 def test_fit_of_other_models(kind, expected):
     assert_trained_alike(trained("island", kind), expected(kind))
 
@@ -186,14 +187,14 @@ def test_dropout_of_keras_in_fit(expected):
     assert eager[0]["loss"] != expected("functional")[0]["loss"]
 
 
-@pytest.mark.parametrize("clip", ["clipnorm", "global_clipnorm", "clipvalue"])
+@pytest.mark.parametrize("clip", [slow("clipnorm"), "global_clipnorm", slow("clipvalue")])
 def test_clipping_optimizers(clip):
     made = [trained(m, optimizer=keras.optimizers.SGD(1.0, **{clip: 0.01})) for m in
             ("island", "traced")]  # fmt: skip
     assert_trained_alike(*made)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "float64"])
+@pytest.mark.parametrize("dtype", [slow("mixed_float16"), "float64"])
 def test_fit_with_a_policy(dtype):
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(dtype)
@@ -248,7 +249,7 @@ def test_keras_2_says_that_a_model_cannot_leave_eager_mode():
         assert not model.run_eagerly
 
 
-@pytest.mark.parametrize("dynamic", [True, "island"])
+@pytest.mark.parametrize("dynamic", [slow(True), "island"])
 def test_batch_methods_and_datasets(dynamic):
     model, oracle = chain(dynamic), chain(False)
     for one in (model, oracle):
@@ -319,7 +320,7 @@ def test_several_inputs_of_a_model():
     assert losses[2] < losses[1] < losses[0]
 
 
-@pytest.mark.parametrize("dynamic", [True, "island"])
+@pytest.mark.parametrize("dynamic", [slow(True), "island"])
 def test_two_replicas(two_replicas, dynamic):
     """Each replica runs its island on its share; sums and weights are those of one device."""
 
@@ -341,6 +342,7 @@ def test_two_replicas(two_replicas, dynamic):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_with_everything(two_replicas):
     with two_replicas.scope():
         model = chain("island")

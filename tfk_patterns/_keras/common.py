@@ -125,11 +125,10 @@ _thread = threading.local()
 
 @tf.autograph.experimental.do_not_convert
 def exports() -> bool:
-    """Whether the graph that is traced is to be saved: in `Model.export`, for example."""
+    """Whether the graph that is traced is to be saved, by `Model.export` for example."""
     package = keras.layers.Layer.__module__.split(".")[0]
-    return any(
-        f.f_globals.get("__name__", "").startswith(f"{package}.src.export") for f in _frames()
-    )
+    savers = (f"{package}.src.export", f"{package}.src.saving", "tensorflow.python.saved_model")
+    return any(frame.f_globals.get("__name__", "").startswith(savers) for frame in _frames())
 
 
 def compiles_with_xla() -> bool:

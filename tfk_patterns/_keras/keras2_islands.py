@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import numbers
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -43,9 +44,13 @@ def _as_specs(shapes):
     """A structure of shapes, tuples of sizes among them, with a `tf.TensorSpec` for each."""
     if isinstance(shapes, dict):
         return {key: _as_specs(shape) for key, shape in shapes.items()}
-    if isinstance(shapes, tf.TensorShape) or all(s is None or isinstance(s, int) for s in shapes):
+    if isinstance(shapes, tf.TensorShape) or all(map(_is_size, shapes)):
         return tf.TensorSpec(tf.TensorShape(shapes))
     return type(shapes)(_as_specs(shape) for shape in shapes)
+
+
+def _is_size(size) -> bool:
+    return size is None or isinstance(size, numbers.Integral)
 
 
 def output_specs(layer, args, kwargs):
@@ -85,6 +90,11 @@ def split_variables(layer) -> tuple[list[tf.Variable], list[tf.Variable]]:
 def _inner(variable):
     """The variable that one of a mixed policy wraps, which gradient tapes know."""
     return getattr(variable, "_variable", variable)
+
+
+def is_stateless() -> bool:
+    """Whether variables have values for the time of a call, as in Keras 3's `stateless_call`."""
+    return False
 
 
 def runs_eagerly(model) -> bool:

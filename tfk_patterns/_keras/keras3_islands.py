@@ -71,6 +71,11 @@ def split_variables(layer) -> tuple[list[tf.Variable], list[tf.Variable]]:
     return [variable._value for variable in weights.values()], others
 
 
+def is_stateless() -> bool:
+    """Whether variables have values for the time of a call, as in `stateless_call`."""
+    return importlib.import_module("keras.src.backend").in_stateless_scope()
+
+
 def runs_eagerly(model) -> bool:
     """Whether Keras runs what holds the layer in eager mode alone: it knows no such layer."""
     return False

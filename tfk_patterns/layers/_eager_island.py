@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import itertools
 import threading
 import weakref
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns.layers._added_losses import may_add_losses
 from tfk_patterns.layers._once_differentiable import once_differentiable
 from tfk_patterns.layers._promised_outputs import as_promised
 
@@ -18,7 +20,7 @@ _ONCE = (
     "The layer {!r} runs eagerly in the graph, where its gradient cannot be differentiated again: "
     "take gradients of gradients in eager mode."
 )
-_MOST_TAPES = 4096  # a step that failed between the passes leaves one behind
+_MOST_TAPES = 1024  # a step that failed between the passes leaves one behind
 _locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _thread = threading.local()
 
@@ -44,8 +46,15 @@ def eagerly(layer, args: tuple, kwargs: dict[str, Any]):
         return tf.nest.map_structure(
             lambda spec: tf.compat.v1.placeholder(spec.dtype, spec.shape), specs
         )
-    outputs, loss = _Island(layer, args, kwargs, specs).run()
-    layer.add_loss(loss)
+    if _keras.is_stateless():
+        raise NotImplementedError(
+            f"`stateless_call` in a graph cannot reach the layer {layer.name!r}, whose `call` runs "
+            "eagerly on its variables: use it in eager mode."
+        )
+    island = _Island(layer, args, kwargs, specs)
+    outputs, loss = island.run()
+    if island.may_add_losses:
+        layer.add_loss(loss)
     return outputs
 
 
@@ -75,6 +84,17 @@ def _refuse_graphs_without_python(layer) -> None:
         )
 
 
+@dataclasses.dataclass
+class _Tape:
+    """What a call keeps for its gradient."""
+
+    tape: tf.GradientTape
+    targets: list
+    inputs: list
+    is_persistent: bool
+    was_used: bool = False
+
+
 class _Island:
     """One call in a traced graph: runs the layer in each step, and keeps the tape for the gradient.
 
@@ -86,10 +106,14 @@ class _Island:
         self.layer = layer
         self.losses: list = []
         self._structure = (args, kwargs)
-        self._flat = tf.nest.flatten(self._structure, expand_composites=True)
+        self._flat = [
+            tf.convert_to_tensor(one) if hasattr(one, "assign") else one  # a variable
+            for one in tf.nest.flatten(self._structure, expand_composites=True)
+        ]
         self._specs = specs
         # Keras 3 adds up only losses of one dtype, which is that of a model's own.
         self._loss_dtype = tf.float64 if keras.backend.floatx() == "float64" else tf.float32
+        self.may_add_losses = may_add_losses(layer)
         self._weights, others = _keras.split_variables(layer)
         self._variables = [*self._weights, *others]
         self._passes = 0  # how often the gradient of the call is in the graph
@@ -172,8 +196,10 @@ class _Island:
                 tape.watch(inputs)
                 targets = [*self._call(args, kwargs), self._loss()]
             self._require_known(tape)
+            if all(kept.was_used for kept in self._tapes.values()):
+                self._tapes.clear()  # another step: nobody asks for gradients of the last one
             key = next(self._keys)
-            self._tapes[key] = (tape, targets, inputs, passes)
+            self._tapes[key] = _Tape(tape, targets, inputs, passes > 1)
             if len(self._tapes) > _MOST_TAPES:
                 self._tapes.popitem(last=False)
             return [*targets, key]
@@ -186,13 +212,14 @@ class _Island:
                 f"before, or more than {_MOST_TAPES} calls in the graph came after. Take several "
                 "gradients of a call within the `tf.function` that calls the layer."
             )
-        tape, targets, inputs, passes = self._tapes.pop(key)
-        if passes > 1:
-            self._tapes[key] = (tape, targets, inputs, passes - 1)
-        targets = [one for one in targets if _is_differentiable(one)]
+        kept = self._tapes[key]
+        kept.was_used = True
+        if not kept.is_persistent:
+            del self._tapes[key]
+        targets = [one for one in kept.targets if _is_differentiable(one)]
         with self._circumstances():
-            gradients = tape.gradient(
-                targets, [*inputs, *self._weights], upstream, unconnected_gradients="zero"
+            gradients = kept.tape.gradient(
+                targets, [*kept.inputs, *self._weights], upstream, unconnected_gradients="zero"
             )
             return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
@@ -200,12 +227,19 @@ class _Island:
         outer = getattr(_thread, "island", None)
         _thread.island = self
         try:
-            outputs = self.layer(*args, **kwargs)
+            # Keras' own: that of a subclass runs round the island.
+            outputs = _keras.BaseDynamicLayer.__call__(self.layer, *args, **kwargs)
         finally:
             _thread.island = outer
         return tf.nest.flatten(as_promised(self.layer, outputs, self._specs))
 
     def _loss(self) -> tf.Tensor:
+        if self.losses and not self.may_add_losses:
+            raise ValueError(
+                f"`add_loss` must be called in a method of the layer {self.layer.name!r} or of one "
+                "in it, so that a graph knows of losses before it runs. Received: losses "
+                f"{[float(tf.reduce_sum(loss)) for loss in self.losses]}"
+            )
         losses = [tf.cast(tf.reduce_sum(loss), self._loss_dtype) for loss in self.losses]
         return tf.add_n([tf.zeros((), self._loss_dtype), *losses])
 

@@ -36,7 +36,8 @@ def _have_equal_keys(outputs, specs) -> bool:
 
 
 def _as_tensor(output, spec):
-    return output if tf.is_tensor(output) else tf.convert_to_tensor(output, spec.dtype)
+    is_tensor = tf.is_tensor(output) and not hasattr(output, "assign")  # which variables have
+    return output if is_tensor else tf.convert_to_tensor(output, spec.dtype)
 
 
 def _error(layer, outputs, specs) -> ValueError:

@@ -44,7 +44,7 @@ class TreeLSTM(DynamicLayer):
 
     Call arguments:
         inputs: List of features `(batch, nodes, features)` and parents `(batch, nodes)` of any
-            integer dtype.
+            signed integer dtype.
         mask: Boolean tensor `(batch, nodes)`, `True` where there is a node, or a list of two such
             or `None`, which are joined by `and`.
 
@@ -111,6 +111,7 @@ class TreeLSTM(DynamicLayer):
         _check_shapes([one.shape for one in _as_pair(inputs)])
         features, parents = inputs
         _check_dtype(parents)
+        parents = _of_equal_sizes(parents, features)
         mask = as_checked_mask(joint_mask(mask), features, rank=2)
         with _keras.without_autocast():
             weights = [
@@ -186,8 +187,16 @@ def _check_shapes(shapes):
 
 def _check_dtype(parents):
     dtype = tf.as_dtype(parents.dtype)
-    if not dtype.is_integer:
+    if not dtype.is_integer or dtype.is_unsigned:
         raise TypeError(
-            "`inputs` must hold integer parents, as `keras.Input((None,), dtype='int32')` gives "
-            f"them. Received: parents of dtype {dtype.name}"
+            "`inputs` must hold integer parents, -1 at a root, as `keras.Input((None,), "
+            f"dtype='int32')` gives them. Received: parents of dtype {dtype.name}"
         )
+
+
+def _of_equal_sizes(parents, features):
+    """The parents; the step of a graph that did not know the sizes raises where they differ."""
+    sizes = tf.shape(features)[:2], tf.shape(parents)
+    message = f"`inputs` must be {_EXPECTED}"
+    with tf.control_dependencies([tf.debugging.assert_equal(*sizes, message=message)]):
+        return tf.identity(parents)

@@ -54,6 +54,34 @@ class Doubled(layers.DynamicLayer):
         return tuple(input_shape)
 
 
+@pytest.mark.parametrize("looped", [False, True])
+@pytest.mark.parametrize("outer", [False, True])
+def test_gradients_through_branches(looped, outer):
+    layer = Doubled(dynamic="island")
+
+    def branch(x):
+        return tf.cond(tf.reduce_sum(x) > 0, lambda: layer(x) * x, lambda: x)
+
+    def run(x):
+        if not looped:
+            return branch(x)
+        return tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, branch(x)), (0, x))[1]
+
+    def gradient(x, function):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = function(x)
+        return tape.gradient(outputs, x)
+
+    for value in ([0.5, 0.75], [-1.0, 0.25]):
+        x = tf.constant(value)
+        if outer:
+            found = gradient(x, tf.function(run))
+        else:
+            found = tf.function(lambda x: gradient(x, run))(x)
+        np.testing.assert_allclose(found, gradient(x, run), rtol=1e-6)
+
+
 def test_a_layer_without_add_loss_has_no_loss_in_a_graph():
     layer = Doubled(dynamic="island")
     assert tf.function(lambda x: (layer(x), len(layer.losses))[1])(VECTORS) == 0

@@ -157,7 +157,8 @@ class _Island:
 
             return (*outputs, loss, key), gradient
 
-        *outputs, loss, _ = call(*tensors, *values)
+        # Tensors of an outer graph become those of this one: `tf.cond` asks that of a gradient.
+        *outputs, loss, _ = call(*map(tf.identity, tensors), *values)
         return tf.nest.pack_sequence_as(self._specs, outputs), loss
 
     def _gradient(self, key, inputs, outputs, upstream):

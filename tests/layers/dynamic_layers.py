@@ -141,10 +141,11 @@ class Counted(layers.DynamicLayer):
 class Everything(layers.MetricTracking, layers.DynamicLayer):
     """State, randomness, a loss, metrics and sublayers; `call` can be traced too."""
 
-    def __init__(self, units=3, keras_dropout=False, **kwargs):
+    def __init__(self, units=3, rate=0.3, keras_dropout=False, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.units = units
+        self.rate = rate
         self.keras_dropout = keras_dropout
         self.declare_metric("size", "mean")
 
@@ -154,7 +155,7 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         self.cell.build((None, features))
         self.norm = keras.layers.BatchNormalization(**same)
         self.norm.build((None, self.units))
-        self.block = layers.BatchNormDropout(None, rate=0.3, seed=1, **same)
+        self.block = layers.BatchNormDropout(None, rate=self.rate, seed=1, **same)
         self.block.build((None, None, features))
         rate = 0.4 if self.keras_dropout else 0.0
         self.dropout = keras.layers.Dropout(rate, seed=2, **same)
@@ -186,7 +187,7 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
         return None
 
     def get_config(self):
-        own = {"units": self.units, "keras_dropout": self.keras_dropout}
+        own = {"units": self.units, "rate": self.rate, "keras_dropout": self.keras_dropout}
         return {**super().get_config(), **own}
 
 
@@ -194,17 +195,20 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
 class Brief(layers.MetricTracking, layers.DynamicLayer):
     """A little of everything, and so quick to trace: averages the steps, and projects them."""
 
-    def __init__(self, units=3, keras_dropout=False, **kwargs):
+    synchronized = False  # each replica has statistics of its own
+
+    def __init__(self, units=3, rate=0.3, keras_dropout=False, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.units = units
+        self.rate = rate
         self.keras_dropout = keras_dropout
         self.declare_metric("size", "mean")
 
     def build(self, input_shape):
         features, same = input_shape[-1], {"dtype": self.dtype_policy}
         self.kernel = self.add_weight(name="kernel", shape=(features, self.units))
-        self.block = layers.BatchNormDropout(None, rate=0.3, seed=1, **same)
+        self.block = layers.BatchNormDropout(None, rate=self.rate, seed=1, **same)
         self.block.build((None, None, features))
         rate = 0.4 if self.keras_dropout else 0.0
         self.dropout = keras.layers.Dropout(rate, seed=2, **same)
@@ -235,7 +239,7 @@ class Brief(layers.MetricTracking, layers.DynamicLayer):
         return None
 
     def get_config(self):
-        own = {"units": self.units, "keras_dropout": self.keras_dropout}
+        own = {"units": self.units, "rate": self.rate, "keras_dropout": self.keras_dropout}
         return {**super().get_config(), **own}
 
 

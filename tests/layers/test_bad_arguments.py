@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.layers.cases import MeanSquare
+from tests.layers.dynamic_layers import Folded
 from tfk_patterns import layers
 
 L1L2 = layers.L1L2ActivityRegularization
@@ -78,6 +79,9 @@ def bad(layer, name, value, error, expected):
         bad(POOLING, "pooling", "median", ValueError, "one of 'mean', 'max', 'min', 'sum', 'fi"),
         bad(POOLING, "pooling", None, TypeError, "one of 'mean'"),
         bad(POOLING, "keepdims", "no", TypeError, "True or False"),
+        bad(Folded, "dynamic", "eager", ValueError, "True, False or 'island'"),
+        bad(Folded, "dynamic", None, ValueError, "True, False or 'island'"),
+        bad(Folded, "dynamic", 1, ValueError, "True, False or 'island'"),
         bad(STANDARDIZER, "axis", "last", TypeError, "an integer, several integers, or None"),
         bad(STANDARDIZER, "axis", [], ValueError, "an integer, several integers, or None"),
         bad(STANDARDIZER, "axis", 1.0, TypeError, "an integer, several integers, or None"),
@@ -343,3 +347,12 @@ def test_more_nodes_than_parents_in_a_graph_of_unknown_sizes():
     function = tf.function(lambda *inputs: layer(list(inputs)), input_signature=unknown)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`inputs` must be a list of two"):
         function(tf.zeros((2, 4, 4)), -tf.ones((2, 3), tf.int32))
+
+
+def test_a_dynamic_layer_must_say_its_shapes():
+    class Silent(layers.DynamicLayer):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(NotImplementedError, match="`Silent` must define `compute_output_shape`"):
+        Silent()

@@ -12,10 +12,15 @@ def test_the_examples_print_what_is_shown(capsys):
     text = README.read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     first, second = (block for block in examples if "on_fail=" in block)
+    layers = [block for block in examples if "layers.MetricTracking" in block or "Dynamic" in block]
     namespace = {"__name__": "readme"}
     exec(compile(first, "README.md", "exec"), namespace)
     (shown,) = re.findall(r"```python\n.*?```\n\n```\n(.*?)```", text, re.DOTALL)
     assert capsys.readouterr().out == shown
+    assert len(layers) == 2
+    for block in layers:
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert capsys.readouterr().out == "['gate_open', 'loss']\n"
     exec(compile(second, "README.md", "exec"), namespace)
     on_3, on_2 = re.findall(r"it prints\s`(\[.*?)\]`", text)
     failed = on_3 if _keras.GENERATION == 3 else on_2

@@ -1,9 +1,6 @@
 """A call that runs eagerly in the middle of a graph, and can be trained."""
 
-import collections
 import contextlib
-import dataclasses
-import itertools
 import threading
 import weakref
 from typing import Any
@@ -15,12 +12,12 @@ from tfk_patterns import _keras
 from tfk_patterns.layers._added_losses import may_add_losses
 from tfk_patterns.layers._once_differentiable import once_differentiable
 from tfk_patterns.layers._promised_outputs import as_promised
+from tfk_patterns.layers._tapes import MOST, Recorded, Tapes
 
 _ONCE = (
     "The layer {!r} runs eagerly in the graph, where its gradient cannot be differentiated again: "
     "take gradients of gradients in eager mode."
 )
-_MOST_TAPES = 1024  # a step that failed between the passes leaves one behind
 _locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _thread = threading.local()
 
@@ -84,17 +81,6 @@ def _refuse_graphs_without_python(layer) -> None:
         )
 
 
-@dataclasses.dataclass
-class _Tape:
-    """What a call keeps for its gradient."""
-
-    tape: tf.GradientTape
-    targets: list
-    inputs: list
-    is_persistent: bool
-    was_used: bool = False
-
-
 class _Island:
     """One call in a traced graph: runs the layer in each step, and keeps the tape for the gradient.
 
@@ -117,8 +103,7 @@ class _Island:
         self._weights, others = _keras.split_variables(layer)
         self._variables = [*self._weights, *others]
         self._passes = 0  # how often the gradient of the call is in the graph
-        self._tapes: collections.OrderedDict = collections.OrderedDict()
-        self._keys = itertools.count()
+        self._tapes = Tapes()
         self._policy = keras.mixed_precision.global_policy()
         self._in_step = _keras.in_step()
         self._replica = _replica()
@@ -197,30 +182,20 @@ class _Island:
                 tape.watch(inputs)
                 targets = [*self._call(args, kwargs), self._loss()]
             self._require_known(tape)
-            if all(kept.was_used for kept in self._tapes.values()):
-                self._tapes.clear()  # another step: nobody asks for gradients of the last one
-            key = next(self._keys)
-            self._tapes[key] = _Tape(tape, targets, inputs, passes > 1)
-            if len(self._tapes) > _MOST_TAPES:
-                self._tapes.popitem(last=False)
-            return [*targets, key]
+            return [*targets, self._tapes.keep(Recorded(tape, targets, inputs, passes > 1))]
 
     def _backward(self, key, *upstream):
-        key = int(key)
-        if key not in self._tapes:
+        recorded = self._tapes.take(int(key))
+        if recorded is None:
             raise RuntimeError(
                 f"The gradient of a call of the layer {self.layer.name!r} is gone: it was taken "
-                f"before, or more than {_MOST_TAPES} calls in the graph came after. Take several "
+                f"before, or more than {MOST} calls in the graph came after. Take several "
                 "gradients of a call within the `tf.function` that calls the layer."
             )
-        kept = self._tapes[key]
-        kept.was_used = True
-        if not kept.is_persistent:
-            del self._tapes[key]
-        targets = [one for one in kept.targets if _is_differentiable(one)]
+        targets = [one for one in recorded.targets if _is_differentiable(one)]
         with self._circumstances():
-            gradients = kept.tape.gradient(
-                targets, [*kept.inputs, *self._weights], upstream, unconnected_gradients="zero"
+            gradients = recorded.tape.gradient(
+                targets, [*recorded.inputs, *self._weights], upstream, unconnected_gradients="zero"
             )
             return [tf.convert_to_tensor(gradient) for gradient in gradients]
 

@@ -279,6 +279,24 @@ def test_errors_have_the_line_of_the_user(graph, where):
     assert "MyError" in text
 
 
+@each_mode
+@pytest.mark.parametrize("iterator", [lambda: iter([]), lambda: iter(tf.data.Dataset.range(0))])
+def test_an_iterator_that_ends_in_call_does_not_end_fit(graph, iterator):
+    """As it does where Keras takes it for the end of the data."""
+
+    def draws(inputs):
+        return inputs * next(iterator())  # this very line is looked for
+
+    inputs = keras.Input((4,))
+    layer = Returns(draws, lambda shape: tuple(shape), dynamic="island" if graph else True)
+    model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+    model.compile("sgd", "mse", run_eagerly=not graph)
+    with pytest.raises(Exception, match="StopIteration") as caught:
+        model.fit(VECTORS, VECTORS[:, :1], verbose=0)
+    text = "".join(traceback.format_exception(caught.value))
+    assert "this very line is looked for" in text
+
+
 def test_errors_of_the_gradient_surface():
     @tf.custom_gradient
     def wrong(x):

@@ -148,7 +148,8 @@ def _run(layer, call, args, kwargs):
     try:
         outputs = call(layer, *args, **kwargs)
     except (StopIteration, tf.errors.OutOfRangeError) as error:  # for `fit`, the end of the data
-        raise RuntimeError(f"`call` of the layer {layer.name!r} raised {error!r}") from error
+        ended = RuntimeError(f"`call` of the layer {layer.name!r} raised {error!r}")
+        raise ended.with_traceback(error.__traceback__) from error  # Keras drops the cause
     note_added_losses(layer)
     outputs = as_promised(layer, outputs, _keras.output_specs(layer, args, kwargs))
     # A mask that a sublayer has attached would be lost in a graph: `compute_mask` says what holds.

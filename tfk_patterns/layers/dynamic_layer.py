@@ -33,7 +33,8 @@ class DynamicLayer(_keras.BaseDynamicLayer):
     there, and all that was given to `add_loss` is one loss. A `tf.function` that is called with a
     tape around it, and without, keeps what the last 1,024 calls left for gradients. An island
     costs about a millisecond more than the eager call, whose operations, and their gradients, run
-    one by one.
+    one by one. Where TensorFlow has a single inter-op thread, a `tf.function` that `call` calls
+    waits for ever, as in any `tf.py_function`.
 
     Masks: `call` gets them if it takes `mask`, and so do sublayers. They are passed on by
     `compute_mask` or `supports_masking` alone, not by what `call` returns.

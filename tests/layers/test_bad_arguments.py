@@ -297,9 +297,10 @@ def test_parents_that_are_no_integers(dynamic):
     for parents in (np.zeros((2, 3), "float32"), np.zeros((2, 3), "uint8")):
         with pytest.raises(TypeError, match=message):
             layer([features, parents])
-    if not dynamic:  # else Keras 2 asks for shapes alone
-        with pytest.raises(TypeError, match=message):
-            layer([keras.Input((3, 4)), keras.Input((3,))])
+    inputs = [keras.Input((3, 4)), keras.Input((3,))]
+    arrays = [features, np.full((2, 3), -1.0, "float32")]
+    with pytest.raises(TypeError, match=message):  # with Keras 2's own `dynamic`, when it runs
+        keras.Model(inputs, TREE(2, dynamic=dynamic)(inputs)).predict(arrays, verbose=0)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])

@@ -1,7 +1,8 @@
 """Steps of pytorch-tree-lstm, one for each line of the standard input, answered by a line.
 
 Runs in an environment with PyTorch and without TensorFlow: `python torch_worker.py INPUTS OUTPUTS`.
-INPUTS is the `.npz` file of a batch and the weights; to OUTPUTS go the states of the first step.
+INPUTS is the `.npz` file of a batch and the weights; to OUTPUTS go the states and the
+gradient of the first step.
 """
 
 import sys

@@ -177,3 +177,57 @@ def test_stateless_calls_in_a_graph_are_refused():
     layer(VECTORS)
     with pytest.raises(NotImplementedError, match="use it in eager mode"):
         tf.function(lambda x: layer.stateless_call([], [], x)[0])(VECTORS)
+
+
+@keras.utils.register_keras_serializable("tests")
+class Holder(keras.Model):
+    """A model of a subclass, which Keras builds by a call when it loads it."""
+
+    def __init__(self, dynamic="island", **kwargs):
+        super().__init__(**kwargs)
+        self.first = keras.layers.Dense(4)
+        self.middle = Weighted(dynamic=dynamic)
+
+    def call(self, inputs):
+        return self.middle(self.first(inputs))
+
+
+@keras.utils.register_keras_serializable("tests")
+class Weighted(Doubled):
+    """With a weight."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(name="scale", shape=(4,), initializer="ones")
+        self.built = True
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+@pytest.mark.parametrize("dynamic", [True, "island"])
+def test_a_model_of_a_subclass_comes_back(dynamic, tmp_path):
+    model = Holder(dynamic)
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit(VECTORS, VECTORS, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert len(again.weights) == len(model.weights) == 3
+    np.testing.assert_allclose(
+        again.predict(VECTORS, verbose=0), model.predict(VECTORS, verbose=0), rtol=1e-6
+    )
+
+
+def test_a_call_that_is_wrapped_later_is_refused_in_a_graph():
+    def negative(cls):
+        call = cls.call
+        cls.call = lambda self, inputs: -call(self, inputs)
+        return cls
+
+    @negative
+    class Negative(Doubled):
+        pass
+
+    layer = Negative(dynamic="island")
+    np.testing.assert_array_equal(layer(VECTORS), -2.0 * VECTORS)
+    with pytest.raises(TypeError, match="was wrapped after its class was made"):
+        tf.function(layer)(VECTORS)

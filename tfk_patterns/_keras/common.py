@@ -127,7 +127,8 @@ _thread = threading.local()
 def exports() -> bool:
     """Whether the graph that is traced is to be saved, by `Model.export` for example."""
     package = keras.layers.Layer.__module__.split(".")[0]
-    savers = (f"{package}.src.export", f"{package}.src.saving", "tensorflow.python.saved_model")
+    own = (f"{package}.src.export", f"{package}.src.saving.legacy.saved_model")
+    savers = (*own, "tensorflow.python.saved_model")
     return any(frame.f_globals.get("__name__", "").startswith(savers) for frame in _frames())
 
 

@@ -37,12 +37,12 @@ def eagerly(layer, args: tuple, kwargs: dict[str, Any]):
     Raises:
         NotImplementedError: The graph is one that Python cannot run in.
     """
-    _refuse_graphs_without_python(layer)
     specs = _keras.output_specs(layer, args, kwargs)
-    if _keras.infers_shapes():
+    if _keras.infers_shapes():  # also where Keras builds a model that it loads
         return tf.nest.map_structure(
             lambda spec: tf.compat.v1.placeholder(spec.dtype, spec.shape), specs
         )
+    _refuse_graphs_without_python(layer)
     if _keras.is_stateless():
         raise NotImplementedError(
             f"`stateless_call` in a graph cannot reach the layer {layer.name!r}, whose `call` runs "
@@ -185,15 +185,15 @@ class _Island:
             return [*targets, self._tapes.keep(Recorded(tape, targets, inputs, passes > 1))]
 
     def _backward(self, key, *upstream):
-        recorded = self._tapes.take(int(key))
-        if recorded is None:
-            raise RuntimeError(
-                f"The gradient of a call of the layer {self.layer.name!r} is gone: it was taken "
-                f"before, or more than {MOST} calls in the graph came after. Take several "
-                "gradients of a call within the `tf.function` that calls the layer."
-            )
-        targets = [one for one in recorded.targets if _is_differentiable(one)]
         with self._circumstances():
+            recorded = self._tapes.take(int(key))
+            if recorded is None:
+                raise RuntimeError(
+                    f"The gradient of a call of the layer {self.layer.name!r} is gone: the graph "
+                    "has run it before, as for `tape.jacobian` and for a loop with tapes inside "
+                    f"and outside (take these in eager mode), or more than {MOST} calls came after."
+                )
+            targets = [one for one in recorded.targets if _is_differentiable(one)]
             gradients = recorded.tape.gradient(
                 targets, [*recorded.inputs, *self._weights], upstream, unconnected_gradients="zero"
             )

@@ -54,6 +54,8 @@ def joint_mask(mask):
     """One mask of those that several inputs may have."""
     if not isinstance(mask, list | tuple):
         return mask
+    if len(mask) != 2:
+        raise _validate.value_error("mask", "one mask, or a list of two", mask)
     there = [one for one in mask if one is not None]
     if len(there) < 2 or there[0] is there[1]:
         return there[0] if there else None

@@ -26,15 +26,16 @@ class DynamicLayer(_keras.BaseDynamicLayer):
     On Keras 2, `dynamic=True` is Keras' own: `fit` runs the whole model eagerly, and only in
     `tf.function` is there an island. `dynamic="island"` trains in the graph there too.
 
-    What a graph does not do: gradients of gradients (an error says so; eager mode has them), XLA
-    (`supports_jit` is False, so that Keras does not try), and SavedModels (`.keras` files hold the
-    layer). Under a strategy each replica runs an island of its own, in which replicas cannot
-    reduce anything over one another. A weight that a call does not use gets a gradient of zeros
-    there, and all that was given to `add_loss` is one loss. A `tf.function` that is called with a
-    tape around it, and without, keeps what the last 1,024 calls left for gradients. An island
-    costs about a millisecond more than the eager call, whose operations, and their gradients, run
-    one by one. Where TensorFlow has a single inter-op thread, a `tf.function` that `call` calls
-    waits for ever, as in any `tf.py_function`.
+    What a graph does not do: gradients of gradients and `tape.jacobian` (an error says so; eager
+    mode has them), XLA (`supports_jit` is False, so that Keras does not try), and SavedModels
+    (`.keras` files hold the layer). A weight that a call does not use gets a gradient of zeros
+    there, an embedding a dense one, which Keras 3's Adam takes otherwise than a sparse one, and all
+    that was given to `add_loss` is one loss. Under a strategy each replica runs an island of its
+    own, in which replicas cannot reduce anything over one another. A `tf.function` that is called
+    with a tape around it, and without, keeps what the last 1,024 calls left for gradients; `call`
+    must call none that calls the layer again, nor any where TensorFlow has a single inter-op
+    thread. An island costs about a millisecond more than the eager call, a little more with many
+    weights; its operations, and their gradients, run one by one.
 
     Masks: `call` gets them if it takes `mask`, and so do sublayers. They are passed on by
     `compute_mask` or `supports_masking` alone, not by what `call` returns.
@@ -125,10 +126,16 @@ def _eager_in_graphs(call):
     @functools.wraps(call)
     def wrapper(self, *args, **kwargs):
         given = kwargs if takes_training else {k: v for k, v in kwargs.items() if k != "training"}
-        if self.dynamic is False or type(self).call is not wrapper:  # as in `super().call(inputs)`
+        if self.dynamic is False:
             return call(self, *args, **given)
+        is_outermost = type(self).call is wrapper  # and not called by `super().call(inputs)`
         if tf.executing_eagerly():
-            return _run(self, call, args, given)
+            return _run(self, call, args, given) if is_outermost else call(self, *args, **given)
+        if not is_outermost:
+            raise TypeError(
+                f"`call` of the layer {self.name!r} was wrapped after its class was made, and runs "
+                "in no graph: decorate it in the body of the class."
+            )
         return eagerly(self, args, kwargs)
 
     wrapper.runs_eagerly = True

@@ -225,7 +225,7 @@ def test_the_loop_of_a_jacobian_says_why_it_takes_too_many_gradients(layer):
             outputs = layer(x)
         return tape.batch_jacobian(outputs, x, experimental_use_pfor=False)
 
-    with pytest.raises(Exception, match="as for `tape.jacobian`"):
+    with pytest.raises(Exception, match=r"as for `tape\.jacobian`"):
         run(tf.constant(VECTORS))
 
 

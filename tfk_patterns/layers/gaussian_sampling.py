@@ -7,6 +7,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._masking import as_checked_mask, joint_mask, passed_on, zero_masked
+from tfk_patterns.layers._pairs import as_pair, pair_of_shapes
 from tfk_patterns.layers._random import add_random_state, normal_noise
 from tfk_patterns.layers._statistics import at_least_float32, sum_over_replicas
 from tfk_patterns.layers._warmup import add_step, next_weight
@@ -97,7 +98,7 @@ class GaussianSampling(MetricTracking, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, mask=None, training: bool | None = None) -> tf.Tensor:
-        _check_shapes([one.shape for one in _as_pair(inputs)])
+        _check_shapes([one.shape for one in as_pair(inputs, _EXPECTED)])
         mean, log_variance = inputs
         mask = as_checked_mask(joint_mask(mask), mean)
         wide_mean, wide_log_variance = at_least_float32(mean), at_least_float32(log_variance)
@@ -146,16 +147,8 @@ class GaussianSampling(MetricTracking, keras.layers.Layer):
         }
 
 
-def _as_pair(inputs):
-    if not isinstance(inputs, list | tuple) or len(inputs) != 2:
-        raise ValueError(f"`inputs` must be {_EXPECTED}. Received: {inputs!r}")
-    return inputs
-
-
 def _check_shapes(shapes):
-    if not all(isinstance(shape, list | tuple | tf.TensorShape) for shape in _as_pair(shapes)):
-        raise ValueError(f"`inputs` must be {_EXPECTED}. Received: one of shape {tuple(shapes)}")
-    mean, log_variance = map(tf.TensorShape, shapes)
+    mean, log_variance = pair_of_shapes(shapes, _EXPECTED)
     if not mean.is_compatible_with(log_variance):
         raise ValueError(
             f"`inputs` must be {_EXPECTED}. Received: tensors of shapes {tuple(mean)} and "

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfk_patterns import _keras, _validate
 from tfk_patterns.layers._forest import forest_of
 from tfk_patterns.layers._masking import as_checked_mask, check_mask, joint_mask, passed_on
+from tfk_patterns.layers._pairs import as_pair, pair_of_shapes
 from tfk_patterns.layers._statistics import at_least_float32
 from tfk_patterns.layers._tree_levels import by_level, run_levels
 from tfk_patterns.layers._tree_recursion import run_recursion
@@ -108,7 +109,7 @@ class TreeLSTM(DynamicLayer):
 
     def call(self, inputs, mask=None) -> tf.Tensor:
         self._refuse_xla()
-        _check_shapes([one.shape for one in _as_pair(inputs)])
+        _check_shapes([one.shape for one in as_pair(inputs, _EXPECTED)])
         features, parents = inputs
         _check_dtype(parents)
         parents = _of_equal_sizes(parents, features)
@@ -146,7 +147,7 @@ class TreeLSTM(DynamicLayer):
             )
 
     def compute_mask(self, inputs, mask=None):
-        _check_dtype(_as_pair(inputs)[1])
+        _check_dtype(as_pair(inputs, _EXPECTED)[1])
         mask = joint_mask(mask)
         if self.return_nodes:
             return passed_on(mask, inputs[0], rank=2)
@@ -168,16 +169,8 @@ def _zeros_and_ones_to_forget(shape, dtype=None, **kwargs):
     return tf.concat([tf.zeros([3 * units], dtype), tf.ones([units], dtype)], axis=0)
 
 
-def _as_pair(inputs):
-    if not isinstance(inputs, list | tuple) or len(inputs) != 2:
-        raise ValueError(f"`inputs` must be {_EXPECTED}. Received: {inputs!r}")
-    return inputs
-
-
 def _check_shapes(shapes):
-    if not all(isinstance(shape, list | tuple | tf.TensorShape) for shape in _as_pair(shapes)):
-        raise ValueError(f"`inputs` must be {_EXPECTED}. Received: one of shape {tuple(shapes)}")
-    features, parents = map(tf.TensorShape, shapes)
+    features, parents = pair_of_shapes(shapes, _EXPECTED)
     if features.rank != 3 or parents.rank != 2 or not parents.is_compatible_with(features[:2]):
         raise ValueError(
             f"`inputs` must be {_EXPECTED}. Received: tensors of shapes {tuple(features)} and "

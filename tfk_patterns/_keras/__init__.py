@@ -1,8 +1,9 @@
 """The only place that knows which Keras generation `tf.keras` is.
 
 `keras2.py` and `keras3.py` are twins that offer the same functions, and so are
-`keras2_islands.py` and `keras3_islands.py`, for layers that run eagerly in a graph; those that fit
-are re-exported here, with what both generations spell alike (`common.py`).
+`keras2_islands.py` and `keras3_islands.py`, for layers that run eagerly in a graph, and
+`keras2_training.py` and `keras3_training.py`, for models with their own `train_step`; those that
+fit are re-exported here, with what both generations spell alike (`common.py`).
 """
 
 from tfk_patterns._keras._environment import keras_generation
@@ -13,9 +14,11 @@ GENERATION: int = keras_generation()
 if GENERATION == 2:
     from tfk_patterns._keras import keras2 as _twin
     from tfk_patterns._keras import keras2_islands as _islands
+    from tfk_patterns._keras import keras2_training as _training
 else:
     from tfk_patterns._keras import keras3 as _twin
     from tfk_patterns._keras import keras3_islands as _islands
+    from tfk_patterns._keras import keras3_training as _training
 
 # After the check of the environment, and not at the top: these load Keras.
 from tfk_patterns._keras.common import (  # noqa: E402
@@ -34,6 +37,7 @@ from tfk_patterns._keras.common import (  # noqa: E402
     is_keras_own,
     is_metric,
     loss_scale,
+    map_gradients,
     metrics_of,
     optimizers_of,
     overrides,
@@ -84,6 +88,18 @@ output_specs = _islands.output_specs
 split_variables = _islands.split_variables
 run_in_mode = _islands.run_in_mode
 runs_eagerly = _islands.runs_eagerly
+apply_mean_gradients = _training.apply_mean_gradients
+build_for = _training.build_for
+compiled_losses = _training.compiled_losses
+functional_class = _training.functional_class
+functional_config = _training.functional_config
+log_loss = _training.log_loss
+loss_metrics = _training.loss_metrics
+scaled_loss = _training.scaled_loss
+symbolic_structures = _training.symbolic_structures
+total_loss = _training.total_loss
+unscaled_gradients = _training.unscaled_gradients
+without_logged_loss = _training.without_logged_loss
 
 __all__ = [
     "ADDS_UP_ROWS",
@@ -93,17 +109,22 @@ __all__ = [
     "Operation",
     "add_exact_weight",
     "added_losses",
+    "apply_mean_gradients",
     "as_in_step",
     "attach_mask",
     "attached_mask",
     "believes_shapes_of",
     "bookkeeping",
+    "build_for",
     "build_on_replicas",
     "call_exported",
     "check_generation_of",
+    "compiled_losses",
     "compiles_with_xla",
     "defines",
     "exports",
+    "functional_class",
+    "functional_config",
     "global_policy",
     "global_settings",
     "holds_python_code",
@@ -117,8 +138,11 @@ __all__ = [
     "is_metric",
     "is_stateless",
     "keep_losses_per_replica",
+    "log_loss",
+    "loss_metrics",
     "loss_of",
     "loss_scale",
+    "map_gradients",
     "metrics_arguments",
     "metrics_of",
     "optimizer_variables",
@@ -135,6 +159,7 @@ __all__ = [
     "restore_loss_scale",
     "run_in_mode",
     "runs_eagerly",
+    "scaled_loss",
     "scales_loss",
     "serialized_loss",
     "set_loss_scale",
@@ -143,11 +168,15 @@ __all__ = [
     "state_variables",
     "sublayers",
     "supports_jit",
+    "symbolic_structures",
     "tensorflow_variables_of",
+    "total_loss",
     "traced_output_spec",
     "trainable_variables",
     "training_of_call",
+    "unscaled_gradients",
     "variable_name",
     "without_autocast",
     "without_global_seed",
+    "without_logged_loss",
 ]

@@ -73,6 +73,17 @@ def loss_scale(optimizer) -> float:
     return float(optimizer.initial_scale)
 
 
+def map_gradients(function, gradients: list) -> list:
+    """The gradients with a function applied to their values; `None`s and sparse ones stay so."""
+    return [_mapped(function, gradient) for gradient in gradients]
+
+
+def _mapped(function, gradient):
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
+    return None if gradient is None else function(gradient)
+
+
 def overrides(model, method: str) -> bool:
     """Whether the class of a model has a method of its own in the place of Keras'."""
     return getattr(type(model), method) is not getattr(keras.Model, method)

@@ -1,0 +1,94 @@
+"""What models with their own `train_step` need of Keras 2."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns._keras.common import scales_loss
+
+
+def functional_class() -> type:
+    """The class of functional models, which has no public name."""
+    return _private("functional").Functional
+
+
+def _private(module):
+    package = keras.layers.Layer.__module__.split(".")[0]
+    return importlib.import_module(f"{package}.src.engine.{module}")
+
+
+def functional_config(model) -> dict:
+    """The config that a functional model has, whatever the constructor of its class."""
+    config = {"name": model.name, "trainable": model.trainable}
+    return _private("functional").get_network_config(model, config=config)
+
+
+def symbolic_structures(model):
+    """The inputs and outputs of a functional model, in the structures that it was made with."""
+    return model._nested_inputs, model._nested_outputs
+
+
+def build_for(model, x, y, sample_weight) -> None:
+    """Makes the variables of a model, in a graph that is thrown away."""
+    with tf.__internal__.FuncGraph("build_scratch_graph").as_default():
+        placeholders = tf.nest.map_structure(
+            lambda tensor: tf.compat.v1.placeholder(tensor.dtype, tensor.shape), x
+        )
+        model(placeholders, training=False)
+
+
+def total_loss(model, x, y, predictions, sample_weight, training: bool):
+    """What `compute_loss` returns: this replica's share of the whole loss."""
+    return model.compute_loss(x, y, predictions, sample_weight)
+
+
+def compiled_losses(model) -> list:
+    """The losses given to `compile`."""
+    return tf.nest.flatten(model.compiled_loss._user_losses)
+
+
+def loss_metrics(model) -> list:
+    """The metrics that `compute_loss` updates itself."""
+    return model.compiled_loss.metrics
+
+
+@contextlib.contextmanager
+def without_logged_loss(model) -> Iterator[None]:
+    """The metric `loss` is left alone inside, which `compute_loss` updates."""
+    variables = model.compiled_loss._total_loss_mean.variables
+    values = [tf.identity(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def log_loss(model, loss, rows, predictions) -> None:
+    """Updates the metric `loss` of a compiled model."""
+    container = model.compiled_loss
+    if not container.built:  # as where no loss of `compile` has been computed
+        container.build(predictions)
+    container._total_loss_mean.update_state(loss, sample_weight=rows)
+
+
+def scaled_loss(optimizer, loss):
+    """The loss, multiplied by the scale of an optimizer that has one."""
+    return optimizer.get_scaled_loss(loss) if scales_loss(optimizer) else loss
+
+
+def unscaled_gradients(optimizer, gradients: list) -> list:
+    """The gradients of a scaled loss, divided by the scale."""
+    return optimizer.get_unscaled_gradients(gradients) if scales_loss(optimizer) else gradients
+
+
+def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
+    """Moves weights by gradients that all replicas share, in the units of the loss."""
+    pairs = zip(gradients, weights, strict=True)
+    if isinstance(optimizer, keras.optimizers.legacy.Optimizer):
+        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+    else:
+        optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)

@@ -1,0 +1,94 @@
+"""What models with their own `train_step` need of Keras 3."""
+
+import contextlib
+import importlib
+
+import tensorflow as tf
+
+from tfk_patterns._keras.common import inner_optimizer, map_gradients, scales_loss
+
+
+def functional_class() -> type:
+    """The class of functional models, which has no public name."""
+    return importlib.import_module("keras.src.models.functional").Functional
+
+
+def functional_config(model) -> dict:
+    """The config that a functional model has, whatever the constructor of its class."""
+    # Keras asks the class of the model for its constructor: this one shares all else with it.
+    plain = object.__new__(functional_class())
+    object.__setattr__(plain, "__dict__", vars(model))
+    return functional_class().get_config(plain)
+
+
+def symbolic_structures(model):
+    """The inputs and outputs of a functional model, in the structures that it was made with."""
+    return model._inputs_struct, model._outputs_struct
+
+
+def build_for(model, x, y, sample_weight) -> None:
+    """Makes the variables of a model, and of its compiled loss and metrics, as `fit` does."""
+    model._symbolic_build(data_batch=(x, y, sample_weight))
+
+
+def total_loss(model, x, y, predictions, sample_weight, training: bool):
+    """What `compute_loss` returns: this replica's share of the whole loss."""
+    return model._compute_loss(x, y, predictions, sample_weight, training=training)
+
+
+def compiled_losses(model) -> list:
+    """The losses given to `compile`."""
+    container = model._compile_loss
+    return [] if container is None else tf.nest.flatten(container._user_loss)
+
+
+def loss_metrics(model) -> list:
+    """The metrics that `compute_loss` updates itself: the losses of several outputs."""
+    container = model._compile_loss
+    return [] if container is None else list(container.metrics)
+
+
+def without_logged_loss(model):
+    """The metric `loss` is left alone inside: here `compute_loss` does not touch it."""
+    return contextlib.nullcontext()
+
+
+def log_loss(model, loss, rows, predictions) -> None:
+    """Updates the metric `loss` of a compiled model."""
+    model._loss_tracker.update_state(loss, sample_weight=rows)
+
+
+def scaled_loss(optimizer, loss):
+    """The loss, multiplied by the scale of an optimizer that has one."""
+    return optimizer.scale_loss(loss)
+
+
+def unscaled_gradients(optimizer, gradients: list) -> list:
+    """The gradients of a scaled loss, divided by the scale."""
+    if not _has_scale(optimizer):
+        return gradients
+    scale = tf.convert_to_tensor(optimizer.scale_loss(1.0))
+    return map_gradients(lambda values: values / scale, gradients)
+
+
+def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
+    """Moves weights by gradients that all replicas share, in the units of the loss.
+
+    Keras 3 clips what a replica has before it adds the replicas up, and looks for infinities on the
+    first one alone (docs/findings.md). Here each gives its share of the clipped mean, of which
+    nothing more is clipped.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
+        clipped = inner_optimizer(optimizer)._clip_gradients([gradient for gradient, _ in pairs])
+        gradients = map_gradients(lambda values: values / replicas, clipped)
+        weights = [weight for _, weight in pairs]
+    if _has_scale(optimizer):
+        scale = tf.convert_to_tensor(optimizer.scale_loss(1.0))
+        gradients = map_gradients(lambda values: values * scale, gradients)
+    optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+
+def _has_scale(optimizer) -> bool:
+    return scales_loss(optimizer) or optimizer.loss_scale_factor is not None

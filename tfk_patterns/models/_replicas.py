@@ -1,0 +1,62 @@
+"""What the replicas of a strategy share in a step; on one device there is nothing to do."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfk_patterns import _keras
+
+
+def replica_count() -> int:
+    """The number of replicas, by which Keras divides the loss of each."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def samples_in(x) -> tf.Tensor:
+    """The number of samples in the inputs, as a tensor."""
+    return tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
+
+
+def mean_over_replicas(gradients: list, x, sums: bool) -> list:
+    """The mean of the replicas' gradients, each weighted by its number of samples.
+
+    Args:
+        gradients: Those of this replica, `None`s and sparse ones too.
+        x: The inputs of this replica.
+        sums: Whether the loss is a sum over samples, so that replicas count alike.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return gradients
+    samples = tf.cast(samples_in(x), tf.float32)
+    share = samples / context.all_reduce(tf.distribute.ReduceOp.SUM, samples)
+    if sums:
+        share = tf.constant(1 / context.num_replicas_in_sync)
+    shares = _keras.map_gradients(lambda values: values * tf.cast(share, values.dtype), gradients)
+    there = [gradient for gradient in shares if gradient is not None]
+    reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there) if there else [])
+    return [None if gradient is None else next(reduced) for gradient in shares]
+
+
+def run_where(predicate: tf.Tensor, function: Callable[[], None]) -> None:
+    """Runs a function on all replicas if a predicate holds, which they share.
+
+    It may apply gradients, which `tf.cond` in a replica forbids.
+    """
+
+    def run(strategy, predicates):
+        predicate = strategy.experimental_local_results(predicates)[0]
+        tf.cond(
+            predicate,
+            lambda: strategy.extended.call_for_each_replica(_returning_nothing(function)),
+            lambda: None,
+        )
+
+    tf.distribute.get_replica_context().merge_call(run, args=(predicate,))
+
+
+def _returning_nothing(function):
+    def run():
+        function()
+
+    return run

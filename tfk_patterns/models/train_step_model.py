@@ -1,0 +1,194 @@
+"""A model whose training algorithm is one method."""
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfk_patterns import _keras
+from tfk_patterns.models._classes import class_for_arguments, functional_class_of, is_functional
+from tfk_patterns.models._config import config_of, model_from_config
+from tfk_patterns.models._kept_values import put_back
+from tfk_patterns.models._replicas import mean_over_replicas, replica_count, samples_in
+from tfk_patterns.models._returned import check_gradients, checked
+
+
+@_keras.register
+class TrainStepModel(keras.Model):
+    """A model whose training algorithm is one method; all else of a step is done, and right.
+
+    Derive a class and override `compute_gradients`, `apply_gradients`, or both. Without that it
+    trains as `keras.Model` does. The base sees to the logs and the metrics of `compile`, sample and
+    class weights, clipping, the scale of the loss in mixed precision, replicas (with shares of a
+    batch that differ in size too), `steps_per_execution`, `run_eagerly` and `jit_compile`, in
+    `fit`, `train_on_batch`, `evaluate` and `predict`.
+
+    It is made as `keras.Model` is: `TrainStepModel(inputs, outputs)`, or by a class with a `call`;
+    and as `keras.Sequential`: `TrainStepModel([layer, ...])`. The constructor of a derived class
+    hands on what is not its own, as `__init__(self, *args, strength=0.1, **kwargs)` with
+    `super().__init__(*args, **kwargs)`, and keeps each argument as an attribute of the same name:
+    then files bring it back, and there is no `get_config` to write.
+
+    The loss that `compute_gradients` returns is logged as `loss`; `evaluate` logs that of
+    `compute_loss`.
+
+    Args:
+        *args: Of `keras.Model`: inputs and outputs, or nothing; or a list of layers.
+        **kwargs: Of `keras.Model`: `inputs`, `outputs`, `name`; for a class with a `call` also
+            `dtype`, `trainable`.
+
+    Raises:
+        NotImplementedError: On saving, an argument of the constructor is no attribute.
+        TypeError: In the first step, `compute_gradients` returns something else, or its parts have
+            wrong types.
+        ValueError: In the first step, the gradients do not fit the trainable weights, the loss is
+            no scalar, or there is none to compute.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from tensorflow import keras
+    >>> import tfk_patterns
+    >>> class Centralized(tfk_patterns.models.TrainStepModel):
+    ...     def apply_gradients(self, gradients):  # of kernels: without their mean over the inputs
+    ...         super().apply_gradients(
+    ...             [g - tf.reduce_mean(g, axis=0) if g.shape.rank > 1 else g for g in gradients]
+    ...         )
+    >>> inputs = keras.Input((2,))
+    >>> model = Centralized(inputs, keras.layers.Dense(1, kernel_initializer="ones")(inputs))
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> history = model.fit(tf.constant([[1.0, 0.0]]), tf.constant([[0.0]]), verbose=0).history
+    >>> history["loss"], [round(float(w), 2) for w in model.get_weights()[0]]
+    ([1.0], [0.9, 1.1])
+    """
+
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(class_for_arguments(cls, args, kwargs), *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        if is_functional(args, kwargs):  # a constructor of its own may have made these
+            object.__setattr__(self, "__class__", functional_class_of(type(self)))
+        super().__init__(*args, **kwargs)
+
+    def compute_gradients(self, x, y, sample_weight):
+        """The gradients of a batch. Override it for a training algorithm of your own.
+
+        `super().compute_gradients(...)`, also with other data or called twice, gives the plain
+        gradients; `self.differentiate` those of another loss; `self.forward_pass` a loss and
+        predictions; `self.mean_over_replicas` the gradients of the whole batch; `self.dry_run`
+        takes back what a call changes besides.
+
+        Args:
+            x: The inputs: a tensor `(batch, ...)`, or a structure of such tensors.
+            y: The targets likewise, or `None`.
+            sample_weight: The weights of the samples, `(batch,)` as a rule, or `None`.
+
+        Returns:
+            `(gradients, loss, predictions)`: a list with a gradient for each of
+            `self.trainable_weights`, or `None`; the mean loss over the samples, a scalar; and the
+            outputs for the metrics. Of this replica alone, where there are several, and never
+            scaled.
+        """
+        return self.differentiate(lambda: self.forward_pass(x, y, sample_weight))
+
+    def apply_gradients(self, gradients: list) -> None:
+        """Moves the trainable weights. Override it to change the gradients, or how they are used.
+
+        Args:
+            gradients: A gradient for each of `self.trainable_weights`, or `None`: the mean over
+                the whole batch, equal on all replicas, in the units of the loss, not clipped.
+        """
+        where = f"`{type(self).__name__}.apply_gradients`"
+        check_gradients(self, gradients, where)
+        _keras.apply_mean_gradients(self.optimizer, gradients, self.trainable_weights)
+
+    def forward_pass(self, x, y, sample_weight, training: bool = True):
+        """Calls the model, and returns the loss with all its parts, and the outputs.
+
+        Args:
+            x: The inputs.
+            y: The targets.
+            sample_weight: The weights of the samples.
+            training: Whether the layers are told that this is training.
+
+        Returns:
+            `(loss, predictions)`: the mean of the compiled loss over the samples, with what layers
+            add by `add_loss` and regularisers; and what the model returns.
+
+        Raises:
+            ValueError: There is no loss.
+        """
+        predictions = self(x, training=training)
+        if not (self._has_compiled_loss() or self.losses or _keras.overrides(self, "compute_loss")):
+            raise ValueError(
+                "`loss` must be given to `compile`, where no layer adds one. Received: loss=None"
+            )
+        with _keras.without_logged_loss(self):
+            loss = _keras.total_loss(self, x, y, predictions, sample_weight, training)
+        return (loss if replica_count() == 1 else loss * replica_count()), predictions
+
+    def differentiate(self, function):
+        """The gradients of a loss with respect to the trainable weights, right in float16 too.
+
+        Args:
+            function: Called without arguments, it returns `(loss, predictions)`.
+
+        Returns:
+            `(gradients, loss, predictions)`, as `compute_gradients` does.
+        """
+        with tf.GradientTape() as tape:
+            loss, predictions = function()
+            scaled = _keras.scaled_loss(self.optimizer, loss)
+        gradients = tape.gradient(scaled, _keras.trainable_variables(self))
+        return _keras.unscaled_gradients(self.optimizer, gradients), loss, predictions
+
+    def mean_over_replicas(self, gradients: list, x) -> list:
+        """The gradients of the whole batch, from those of this replica.
+
+        Args:
+            gradients: As `compute_gradients` returns them.
+            x: The inputs of this replica, whose number of samples is its weight.
+        """
+        return mean_over_replicas(gradients, x, self._sums_samples())
+
+    def dry_run(self):
+        """Context manager: weights, state, random state and metrics are put back at its end."""
+        weights, others = _keras.split_variables(self)
+        return put_back([*weights, *others])
+
+    def train_step(self, data):
+        """One step of `fit`: override `compute_gradients` or `apply_gradients`, not this."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:
+            _keras.build_for(self, x, y, sample_weight)
+        returned = checked(self, self.compute_gradients(x, y, sample_weight))
+        gradients, loss, predictions = returned
+        self._use_gradients(self.mean_over_replicas(gradients, x), samples_in(x))
+        return self._logs(x, y, sample_weight, loss, predictions)
+
+    def test_step(self, data):
+        """One step of `evaluate`."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        loss, predictions = self.forward_pass(x, y, sample_weight, training=False)
+        return self._logs(x, y, sample_weight, loss, predictions)
+
+    def _use_gradients(self, gradients, samples) -> None:
+        self.apply_gradients(gradients)
+
+    def _logs(self, x, y, sample_weight, loss, predictions):
+        _keras.log_loss(self, loss, samples_in(x), predictions)
+        return self.compute_metrics(x, y, predictions, sample_weight)
+
+    def _has_compiled_loss(self) -> bool:
+        return any(loss is not None for loss in _keras.compiled_losses(self))
+
+    def _sums_samples(self) -> bool:
+        losses = _keras.compiled_losses(self)
+        return any(getattr(loss, "reduction", None) == "sum" for loss in losses)
+
+    def get_config(self) -> dict[str, Any]:
+        return config_of(self, TrainStepModel)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return model_from_config(cls, TrainStepModel, config, custom_objects)

@@ -33,7 +33,7 @@ def config_of(model, base: type) -> dict[str, Any]:
     values = {name: getattr(model, name) for name in names}
     return {
         **_network(model),
-        **{name: keras.saving.serialize_keras_object(value) for name, value in values.items()},
+        **{name: keras.utils.serialize_keras_object(value) for name, value in values.items()},
     }
 
 
@@ -58,12 +58,13 @@ def model_from_config(cls: type, base: type, config: dict[str, Any], custom_obje
 
 def _network(model) -> dict[str, Any]:
     """The part of the config that Keras knows of."""
-    if takes_any_arguments(type(model)):
-        if isinstance(model, keras.Sequential):
-            return keras.Sequential.get_config(model)
-        if isinstance(model, _keras.functional_class()):
-            return _keras.functional_config(model)
-    return keras.layers.Layer.get_config(model)
+    if not isinstance(model, _keras.functional_class() | keras.Sequential):
+        return keras.layers.Layer.get_config(model)
+    if not takes_any_arguments(type(model)):  # its constructor makes the network
+        return {"name": model.name, "trainable": model.trainable}
+    if isinstance(model, keras.Sequential):
+        return keras.Sequential.get_config(model)
+    return _keras.functional_config(model)
 
 
 def _arguments(cls: type, base: type) -> list[str]:
@@ -84,5 +85,5 @@ def _arguments(cls: type, base: type) -> list[str]:
 
 def _deserialized(value, custom_objects):
     if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+        return keras.utils.deserialize_keras_object(value, custom_objects=custom_objects)
     return value

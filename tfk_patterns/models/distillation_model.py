@@ -51,7 +51,8 @@ class DistillationModel(TrainStepModel):
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: `temperature` or `alpha` has a value that cannot be, the teacher is not built or
-            does not fit, or `from_logits` contradicts the compiled loss or the teacher's softmax.
+            does not fit, or `from_logits` contradicts its softmax; in `fit`, before the first step,
+            `from_logits` contradicts the compiled loss, or that is missing.
 
     Example:
 
@@ -105,19 +106,14 @@ class DistillationModel(TrainStepModel):
         """The teacher."""
         return self._held.model
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.compile`; the loss is that on the targets.
-
-        Raises:
-            ValueError: There is no loss, and `alpha` is not 0; or `from_logits` contradicts it.
-        """
-        super().compile(*args, **kwargs)
-        if self.alpha and not self._has_compiled_loss():
+    def _check_compiled(self) -> None:
+        losses = [loss for loss in _keras.compiled_losses(self) if loss is not None]
+        if self.alpha and not losses:
             raise ValueError(
                 "`loss` must be given to `compile`, for the targets, unless `alpha` is 0. "
                 f"Received: loss=None, alpha={self.alpha}"
             )
-        for loss in _keras.compiled_losses(self):
+        for loss in losses:
             check_logits(loss, self.from_logits)
 
     def compute_gradients(self, x, y, sample_weight):

@@ -37,8 +37,8 @@ class GradientAccumulationModel(TrainStepModel):
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: `steps` is less than 1, `last_group` is something else; or, in `compile`, the
-            loss is a sum over samples, or the optimizer accumulates gradients too.
+        ValueError: `steps` is less than 1, or `last_group` is something else; in `fit`, before the
+            first step, the loss is a sum over samples, or the optimizer accumulates gradients too.
 
     Example:
 
@@ -60,14 +60,9 @@ class GradientAccumulationModel(TrainStepModel):
         self.steps = steps
         self.last_group = last_group
         self._group = AccumulatedGradients()
+        self._apply_group = None
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.compile`.
-
-        Raises:
-            ValueError: The loss is a sum over samples, or the optimizer accumulates gradients too.
-        """
-        super().compile(*args, **kwargs)
+    def _check_compiled(self) -> None:
         if self._sums_samples():
             raise ValueError(
                 "`loss` must be a mean over samples, where gradients are averaged over batches. "
@@ -79,7 +74,11 @@ class GradientAccumulationModel(TrainStepModel):
                 "`optimizer` must leave accumulation to the model, by its argument `steps`. "
                 f"Received: gradient_accumulation_steps={own_steps}"
             )
-        self._apply_group = None
+
+    def make_train_function(self, force: bool = False):
+        if force or self.train_function is None:
+            self._apply_group = None  # it was traced with what `compile` was given before
+        return super().make_train_function(force)
 
     def fit(self, *args: Any, **kwargs: Any):
         """As `keras.Model.fit`."""

@@ -136,11 +136,17 @@ class TrainStepModel(keras.Model):
         Returns:
             `(gradients, loss, predictions)`, as `compute_gradients` does.
         """
+        replicas = replica_count()
         with tf.GradientTape() as tape:
             loss, predictions = function()
-            scaled = _keras.scaled_loss(self.optimizer, loss)
+            # As a share of the whole, so that half precision overflows no earlier than on one.
+            share = loss if replicas == 1 else loss / replicas
+            scaled = _keras.scaled_loss(self.optimizer, share)
         gradients = tape.gradient(scaled, _keras.trainable_variables(self))
-        return _keras.unscaled_gradients(self.optimizer, gradients), loss, predictions
+        gradients = _keras.unscaled_gradients(self.optimizer, gradients)
+        if replicas > 1:
+            gradients = _keras.map_gradients(lambda values: values * replicas, gradients)
+        return gradients, loss, predictions
 
     def mean_over_replicas(self, gradients: list, x) -> list:
         """The gradients of the whole batch, from those of this replica.
@@ -155,6 +161,11 @@ class TrainStepModel(keras.Model):
         """Context manager: weights, state, random state and metrics are put back at its end."""
         weights, others = _keras.split_variables(self)
         return put_back([*weights, *others])
+
+    def make_train_function(self, force: bool = False):
+        """As `keras.Model.make_train_function`, after a look at what `compile` was given."""
+        self._check_compiled()
+        return super().make_train_function(force)
 
     def train_step(self, data):
         """One step of `fit`: override `compute_gradients` or `apply_gradients`, not this."""
@@ -171,6 +182,9 @@ class TrainStepModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, predictions = self.forward_pass(x, y, sample_weight, training=False)
         return self._logs(x, y, sample_weight, loss, predictions)
+
+    def _check_compiled(self) -> None:
+        """Raises where this model cannot train with what was given to `compile`."""
 
     def _use_gradients(self, gradients, samples) -> None:
         self.apply_gradients(gradients)

@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 import tfk_patterns
-from tfk_patterns import layers, parity
+from tfk_patterns import layers, models, parity
 
 MODULES = [
     module.name
@@ -17,7 +17,7 @@ MODULES = [
 ]
 PUBLIC = {
     name: thing
-    for package in (layers, parity)
+    for package in (layers, models, parity)
     for name, thing in vars(package).items()
     if not name.startswith("_") and not inspect.ismodule(thing)
 }
@@ -49,3 +49,14 @@ def test_layers_say_what_a_user_must_know(name):
         assert section in docstring, f"{name} lacks {section}"
     assert ">>> " in docstring
     assert "mask" in docstring.lower()
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if hasattr(models, name)])
+def test_models_say_what_a_user_must_know(name):
+    docstring = inspect.getdoc(PUBLIC[name])
+    for section in ("Args:", "Raises:", "Example:"):
+        assert section in docstring, f"{name} lacks {section}"
+    assert ">>> " in docstring
+    own = {n: v for n, v in vars(PUBLIC[name]).items() if inspect.isfunction(v)}
+    for method in (n for n in own if not n.startswith("_")):
+        assert inspect.getdoc(getattr(PUBLIC[name], method)), f"{name}.{method}"

@@ -10,7 +10,7 @@ import pytest
 from tensorflow import keras
 
 import tfk_patterns
-from tfk_patterns import layers
+from tfk_patterns import layers, models
 
 PACKAGE = Path(tfk_patterns.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -33,6 +33,7 @@ STRAYS = {
 SHARED = {"_keras", "_validate", "_render"}
 MAY_IMPORT = {
     "layers": SHARED,
+    "models": SHARED | {"layers"},
     "parity": SHARED,
     "_commands": SHARED | {"parity"},
     "_keras": set(),
@@ -76,8 +77,17 @@ def test_the_public_layers_are_layers_what_helps_to_write_them_and_nothing_else(
         assert thing.__name__ == name
 
 
-def test_every_public_layer_is_registered_under_the_package():
-    for name, cls in vars(layers).items():
+def test_the_public_models_are_models_and_nothing_else():
+    public = {n: v for n, v in vars(models).items() if not n.startswith("_")}
+    things = {n: v for n, v in public.items() if not isinstance(v, type(models))}
+    assert set(things) == set(models.__all__)
+    for name, thing in things.items():
+        assert issubclass(thing, models.TrainStepModel)
+        assert thing.__name__ == name
+
+
+def test_every_public_layer_and_model_is_registered_under_the_package():
+    for name, cls in {**vars(layers), **vars(models)}.items():
         if isinstance(cls, type) and issubclass(cls, keras.layers.Layer):
             registered = keras.utils.get_registered_name(cls)
             assert registered == f"tfk_patterns>{name}"

@@ -28,7 +28,11 @@ def functions_of(twin):
 
 CONSTANTS = {"ADDS_UP_ROWS", "AUTOGRAPH", "GENERATION"}
 CLASSES = {"BaseDynamicLayer", "Operation"}
-TWINS = [("keras2", "keras3"), ("keras2_islands", "keras3_islands")]
+TWINS = [
+    ("keras2", "keras3"),
+    ("keras2_islands", "keras3_islands"),
+    ("keras2_training", "keras3_training"),
+]
 
 
 @pytest.mark.parametrize("twins", TWINS)

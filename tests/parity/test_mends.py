@@ -19,7 +19,15 @@ MENDS = {
     "layers.DynamicLayer": ("subject:_TRACEABLE",),
     "layers.autograph_call": ("subject:_TRACEABLE", "checks.wrapped_call:_HINT"),
     "layers.MetricTracking": ("checks.metrics:_HINT", "checks.metric_names:_HINT"),
-    "models.TrainStepModel": ("checks.model.logged_loss:_LOSS_HINT",),
+    "models.GradientAccumulationModel": ("checks.model.replicas:_COND_HINT",),
+    "models.TrainStepModel": (
+        "checks.model.compiled_metrics:_METRICS_HINT",
+        "checks.model.logged_loss:_LOSS_HINT",
+        "checks.model.loss_scaling:_SCALE_HINT",
+        "checks.model.losses:_EXTRA_HINT",
+        "checks.model.replicas:_HINT",
+        "checks.model.sample_weights:_WEIGHT_HINT",
+    ),
 }
 
 

@@ -58,7 +58,7 @@ class TrainStepModel(keras.Model):
     >>> model = Centralized(inputs, keras.layers.Dense(1, kernel_initializer="ones")(inputs))
     >>> model.compile(keras.optimizers.SGD(0.1), "mse")
     >>> history = model.fit(tf.constant([[1.0, 0.0]]), tf.constant([[0.0]]), verbose=0).history
-    >>> history["loss"], [round(float(w), 2) for w in model.get_weights()[0]]
+    >>> history["loss"], [round(weight, 2) for weight in model.get_weights()[0].ravel().tolist()]
     ([1.0], [0.9, 1.1])
     """
 

@@ -15,7 +15,8 @@ from tfk_patterns.parity.reference import equal_circumstances
 
 _METRICS_HINT = (
     "Update the metrics of `compile(metrics=...)` in `train_step`: "
-    "`return self.compute_metrics(x, y, y_pred, sample_weight)`."
+    "`return self.compute_metrics(x, y, y_pred, sample_weight)`, as "
+    "`tfk_patterns.models.TrainStepModel` does."
 )
 _OWN_METRIC_HINT = (
     "The model has no `train_step` of its own: a metric must depend on nothing but the targets, "

@@ -13,7 +13,8 @@ _ROUNDING = 0.05  # of float16, relative to the largest gradient
 _SCALE_HINT = (
     "Differentiate the scaled loss and apply gradients that are scaled once: on Keras 3 "
     "`optimizer.scale_loss(loss)`, and `optimizer.apply(...)` unscales; on Keras 2 "
-    "`optimizer.get_scaled_loss(loss)` and then `optimizer.get_unscaled_gradients(gradients)`."
+    "`optimizer.get_scaled_loss(loss)` and then `optimizer.get_unscaled_gradients(gradients)`. "
+    "`tfk_patterns.models.TrainStepModel` does both."
 )
 
 

@@ -8,7 +8,8 @@ from tfk_patterns.parity.outcome import Failure, Skip
 
 _EXTRA_HINT = (
     "`self.compute_loss(x, y, y_pred, sample_weight)` adds the losses of layers and regularisers; "
-    "a loss of your own needs `+ sum(self.losses)`."
+    "a loss of your own needs `+ sum(self.losses)`. The `forward_pass` of "
+    "`tfk_patterns.models.TrainStepModel` gives the loss with all its parts."
 )
 _LARGER = 100.0
 _STEPS = 3

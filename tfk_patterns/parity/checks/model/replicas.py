@@ -22,12 +22,14 @@ _TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 _HINT = (
     "Each replica sees its own share of the batch, and gradients are summed over the replicas. "
     "Divide a loss by the global batch size, as `self.compute_loss(...)` and "
-    "`tf.nn.compute_average_loss` do, not by the local one; log it unscaled."
+    "`tf.nn.compute_average_loss` do, not by the local one; log it unscaled. "
+    "`tfk_patterns.models.TrainStepModel` does so, for shares of any size."
 )
 _COND_HINT = (
     "TensorFlow lets no replica apply gradients in a `tf.cond`, a `tf.while_loop` or a tf.function "
-    "inside of the step: call `apply_gradients` outside of them, in every step. A model that is "
-    "for one device may say so in `expected_failures`."
+    "inside of the step: call `apply_gradients` outside of them, in every step, or let "
+    "`tfk_patterns.models.GradientAccumulationModel` accumulate. A model that is for one device may "
+    "say so in `expected_failures`."
 )
 _LOSS_HINT = (
     "On Keras 3 `compute_loss` has divided the loss by the number of replicas: log "

@@ -19,7 +19,8 @@ from tfk_patterns.parity.outcome import Failure, Skip
 
 _WEIGHT_HINT = (
     "Unpack `x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)`, and hand "
-    "`sample_weight` to `self.compute_loss(...)` or to the loss object."
+    "`sample_weight` to `self.compute_loss(...)` or to the loss object; the `forward_pass` of "
+    "`tfk_patterns.models.TrainStepModel` does so."
 )
 
 

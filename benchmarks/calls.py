@@ -40,12 +40,18 @@ def layer_call(layer, shape, backward: bool, xla: bool, masked: bool, training: 
 
 def training_step(extra: list, xla: bool) -> Callable:
     """A step of `fit` of a model of two dense layers, with the extra layers between them."""
-    rng = np.random.default_rng(0)
-    data = [tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32) for _ in range(2)]
-    dataset = tf.data.Dataset.from_tensors(tuple(data)).repeat()
     first, last = keras.layers.Dense(UNITS, activation="relu"), keras.layers.Dense(UNITS)
     model = keras.Sequential([keras.Input((UNITS,)), first, *extra, last])
     model.compile("adam", "mse", jit_compile=xla)
+    return step_of_fit(model, (UNITS,), (UNITS,))
+
+
+def step_of_fit(model, inputs_shape: tuple, targets_shape: tuple) -> Callable:
+    """A step of `fit` of a compiled model, on random data."""
+    rng = np.random.default_rng(0)
+    shapes = (BATCH, *inputs_shape), (BATCH, *targets_shape)
+    data = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
+    dataset = tf.data.Dataset.from_tensors(tuple(data)).repeat()
     # Makes the function and the variables.
     model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
     iterator = iter(dataset)

@@ -12,8 +12,8 @@ from tfk_patterns.parity.recorded_step import Step
 _LOSS_HINT = (
     "Keep the loss in a `keras.metrics.Mean` that is an attribute of the model, call "
     "`update_state(loss)` on it in every step, and return its `result()`; a loss tensor that is "
-    "returned itself is lost or stands for the last batch only. `tfk_patterns.models.TrainStepModel` "
-    "logs what its `compute_gradients` returns."
+    "returned itself is lost or stands for the last batch only. "
+    "`tfk_patterns.models.TrainStepModel` logs what its `compute_gradients` returns."
 )
 
 _TASK = " without model.losses"

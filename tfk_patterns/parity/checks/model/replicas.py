@@ -28,8 +28,8 @@ _HINT = (
 _COND_HINT = (
     "TensorFlow lets no replica apply gradients in a `tf.cond`, a `tf.while_loop` or a tf.function "
     "inside of the step: call `apply_gradients` outside of them, in every step, or let "
-    "`tfk_patterns.models.GradientAccumulationModel` accumulate. A model that is for one device may "
-    "say so in `expected_failures`."
+    "`tfk_patterns.models.GradientAccumulationModel` accumulate. A model that is for one device "
+    "may say so in `expected_failures`."
 )
 _LOSS_HINT = (
     "On Keras 3 `compute_loss` has divided the loss by the number of replicas: log "

@@ -94,7 +94,6 @@ compiled_losses = _training.compiled_losses
 functional_class = _training.functional_class
 functional_config = _training.functional_config
 log_loss = _training.log_loss
-loss_metrics = _training.loss_metrics
 scaled_loss = _training.scaled_loss
 symbolic_structures = _training.symbolic_structures
 total_loss = _training.total_loss
@@ -139,7 +138,6 @@ __all__ = [
     "is_stateless",
     "keep_losses_per_replica",
     "log_loss",
-    "loss_metrics",
     "loss_of",
     "loss_scale",
     "map_gradients",

@@ -50,11 +50,6 @@ def compiled_losses(model) -> list:
     return tf.nest.flatten(model.compiled_loss._user_losses)
 
 
-def loss_metrics(model) -> list:
-    """The metrics that `compute_loss` updates itself."""
-    return model.compiled_loss.metrics
-
-
 @contextlib.contextmanager
 def without_logged_loss(model) -> Iterator[None]:
     """The metric `loss` is left alone inside, which `compute_loss` updates."""

@@ -42,12 +42,6 @@ def compiled_losses(model) -> list:
     return [] if container is None else tf.nest.flatten(container._user_loss)
 
 
-def loss_metrics(model) -> list:
-    """The metrics that `compute_loss` updates itself: the losses of several outputs."""
-    container = model._compile_loss
-    return [] if container is None else list(container.metrics)
-
-
 def without_logged_loss(model):
     """The metric `loss` is left alone inside: here `compute_loss` does not touch it."""
     return contextlib.nullcontext()

@@ -66,7 +66,8 @@ class TrainStepModel(keras.Model):
         return super().__new__(class_for_arguments(cls, args, kwargs), *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
-        if is_functional(args, kwargs):  # a constructor of its own may have made these
+        # A constructor of its own may have made these tensors.
+        if is_functional(args, kwargs) and not isinstance(self, keras.Sequential):
             object.__setattr__(self, "__class__", functional_class_of(type(self)))
         super().__init__(*args, **kwargs)
 
@@ -98,8 +99,8 @@ class TrainStepModel(keras.Model):
             gradients: A gradient for each of `self.trainable_weights`, or `None`: the mean over
                 the whole batch, equal on all replicas, in the units of the loss, not clipped.
         """
-        where = f"`{type(self).__name__}.apply_gradients`"
-        check_gradients(self, gradients, where)
+        gradients = list(gradients)
+        check_gradients(self, gradients, f"`{type(self).__name__}.apply_gradients`")
         _keras.apply_mean_gradients(self.optimizer, gradients, self.trainable_weights)
 
     def forward_pass(self, x, y, sample_weight, training: bool = True):

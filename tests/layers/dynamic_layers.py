@@ -134,7 +134,11 @@ class Counted(layers.DynamicLayer):
         return (input_shape[0], self.size)
 
     def call(self, inputs):
-        return np.stack([np.bincount(row, minlength=self.size) for row in inputs.numpy()])
+        counts = [np.bincount(row, minlength=self.size) for row in inputs.numpy()]
+        return np.reshape(counts, (len(counts), self.size)).astype("int64")
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
 
 
 @keras.utils.register_keras_serializable("tests")
@@ -174,7 +178,10 @@ class Everything(layers.MetricTracking, layers.DynamicLayer):
             _, moved = self.cell(steps[:, step], state)
             keep = True if mask is None else mask[:, step, tf.newaxis]
             state = [tf.where(keep, new, old) for new, old in zip(moved, state, strict=True)]
-        positive = tf.cast(tf.reduce_sum(inputs[:, 0], axis=-1) > 0, tf.int32)
+        first = inputs[:, 0]
+        if mask is not None:
+            first = tf.where(mask[:, :1], first, tf.zeros_like(first))
+        positive = tf.cast(tf.reduce_sum(first, axis=-1) > 0, tf.int32)
         x = self.norm(state[0], training=training) + self.table(positive)
         x = self.dropout(x, training=training)
         self.add_loss(0.1 * tf.reduce_mean(tf.square(tf.cast(x, tf.float32))))

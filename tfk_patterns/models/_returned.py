@@ -1,5 +1,7 @@
 """What a `compute_gradients` returned, checked while the step is traced."""
 
+import numbers
+
 import tensorflow as tf
 
 from tfk_patterns import _keras
@@ -25,7 +27,7 @@ def checked(model, returned) -> tuple:
             f"{type(gradients).__name__}"
         )
     check_gradients(model, gradients, where)
-    loss = tf.convert_to_tensor(loss) if _is_number(loss) else loss
+    loss = tf.constant(loss, tf.float32) if isinstance(loss, numbers.Real) else loss
     if loss is None or predictions is None:
         missing = "loss" if loss is None else "predictions"
         raise TypeError(f"{where} must {_EXPECTED}. Received: {missing}=None")
@@ -56,7 +58,3 @@ def check_gradients(model, gradients, where: str) -> None:
                 f"gradient of shape {tuple(gradient.shape)} for {_keras.variable_name(weight)}, "
                 f"of shape {tuple(weight.shape)}"
             )
-
-
-def _is_number(loss) -> bool:
-    return isinstance(loss, float)

@@ -44,7 +44,13 @@ def model_from_config(cls: type, base: type, config: dict[str, Any], custom_obje
         name: _deserialized(config[name], custom_objects) for name in names if name in config
     }
     rest = {name: value for name, value in config.items() if name not in arguments}
-    if not takes_any_arguments(cls) or "layers" not in rest:
+    if not takes_any_arguments(cls):  # nor `trainable`, as a rule
+        trainable = rest.pop("trainable", True)
+        model = cls(**rest, **arguments)
+        if not trainable:  # to set it to True would thaw layers that the constructor froze
+            model.trainable = False
+        return model
+    if "layers" not in rest:
         return cls(**rest, **arguments)
     network = {name: rest[name] for name in ("name", *_NETWORK) if name in rest}
     if "input_layers" in rest:

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.models._kept_values import assign, put_back, values_of
+from tfk_patterns.models._kept_values import assign, values_of
 from tfk_patterns.models.train_step_model import TrainStepModel
 
 
@@ -71,7 +71,7 @@ class SharpnessAwareModel(TrainStepModel):
         before = values_of(others)
         gradients, loss, predictions = super().compute_gradients(x, y, sample_weight)
         gradients = self.mean_over_replicas(gradients, x)
-        with put_back([*weights, *others]):
+        with self.dry_run():
             assign(others, before)
             for weight, move in zip(weights, self._moves(weights, gradients), strict=True):
                 if move is not None:

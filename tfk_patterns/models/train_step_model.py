@@ -1,7 +1,10 @@
 """A model whose training algorithm is one method."""
 
+import contextlib
+import warnings
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -117,13 +120,11 @@ class TrainStepModel(keras.Model):
             add by `add_loss` and regularisers; and what the model returns.
 
         Raises:
-            ValueError: There is no loss.
+            ValueError: There is no loss, or there are no targets for it.
         """
         predictions = self(x, training=training)
-        if not (self._has_compiled_loss() or self.losses or _keras.overrides(self, "compute_loss")):
-            raise ValueError(
-                "`loss` must be given to `compile`, where no layer adds one. Received: loss=None"
-            )
+        if not _keras.overrides(self, "compute_loss"):
+            self._check_loss(y)
         with _keras.without_logged_loss(self):
             loss = _keras.total_loss(self, x, y, predictions, sample_weight, training)
         return (loss if replica_count() == 1 else loss * replica_count()), predictions
@@ -158,10 +159,16 @@ class TrainStepModel(keras.Model):
         """
         return mean_over_replicas(gradients, x, self._sums_samples())
 
+    @contextlib.contextmanager
     def dry_run(self):
         """Context manager: weights, state, random state and metrics are put back at its end."""
         weights, others = _keras.split_variables(self)
-        return put_back([*weights, *others])
+        metrics = _keras.metrics_of(self)
+        with put_back([*weights, *others]):
+            yield
+        for metric in _keras.metrics_of(self):
+            if not any(metric is one for one in metrics):  # made inside, of several outputs
+                metric.reset_state()
 
     def make_train_function(self, force: bool = False):
         """As `keras.Model.make_train_function`, after a look at what `compile` was given."""
@@ -170,19 +177,32 @@ class TrainStepModel(keras.Model):
 
     def train_step(self, data):
         """One step of `fit`: override `compute_gradients` or `apply_gradients`, not this."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(_tensors(data))
         if not self.built:
             _keras.build_for(self, x, y, sample_weight)
         returned = checked(self, self.compute_gradients(x, y, sample_weight))
         gradients, loss, predictions = returned
-        self._use_gradients(self.mean_over_replicas(gradients, x), samples_in(x))
+        if self.trainable_weights:
+            self._use_gradients(self.mean_over_replicas(gradients, x), samples_in(x))
+        else:
+            warnings.warn(f"`{type(self).__name__}` has no trainable weights.", stacklevel=2)
         return self._logs(x, y, sample_weight, loss, predictions)
 
     def test_step(self, data):
         """One step of `evaluate`."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(_tensors(data))
         loss, predictions = self.forward_pass(x, y, sample_weight, training=False)
         return self._logs(x, y, sample_weight, loss, predictions)
+
+    def _check_loss(self, y) -> None:
+        if not (self._has_compiled_loss() or self.losses):
+            raise ValueError(
+                "`loss` must be given to `compile`, where no layer adds one. Received: loss=None"
+            )
+        if y is None and self._has_compiled_loss():
+            raise ValueError(
+                "`y` must be the targets, for the loss that `compile` was given. Received: y=None"
+            )
 
     def _check_compiled(self) -> None:
         """Raises where this model cannot train with what was given to `compile`."""
@@ -204,6 +224,20 @@ class TrainStepModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return config_of(self, TrainStepModel)
 
+    def __reduce__(self):
+        function, *rest = super().__reduce__()
+        if isinstance(getattr(function, "__self__", None), type):
+            # Of a class that pickle finds: that of a functional model has no place in its module.
+            function = getattr(keras.Model, function.__name__)
+        return (function, *rest)
+
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return model_from_config(cls, TrainStepModel, config, custom_objects)
+
+
+def _tensors(data):
+    """The data of a step without the arrays that `train_on_batch` of Keras 3 hands on eagerly."""
+    return tf.nest.map_structure(
+        lambda leaf: tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf, data
+    )

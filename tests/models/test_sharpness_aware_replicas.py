@@ -1,0 +1,96 @@
+"""SharpnessAwareModel on two replicas trains as on one device."""
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+from tests.models.networks import (
+    SAMPLE_WEIGHT,
+    X,
+    Y,
+    assert_close_weights,
+    compiled,
+    fit,
+    functional,
+    two_layers,
+)
+from tfk_patterns import layers
+from tfk_patterns.models import SharpnessAwareModel
+
+ROUNDING = 2e-6  # sums over samples in another order, in float32
+# Batches of 8 and then 5 samples more than that: shares of 8 + 8, and of 7 + 6.
+X, Y, SAMPLE_WEIGHT = (np.concatenate([array, array[:5] * 1.5]) for array in (X, Y, SAMPLE_WEIGHT))
+UNEVEN = {"x": X, "y": Y, "batch_size": 16, "epochs": 2}
+
+
+def on_both(strategy, make):
+    """A model on one device and one on two, from equal weights."""
+    keras.utils.set_random_seed(0)
+    one = make()
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        two = make()
+    two.set_weights(one.get_weights())
+    return one, two
+
+
+def histories(models, **arguments):
+    return [fit(model, **arguments) for model in models]
+
+
+def assert_equal_training(models, tolerance=ROUNDING, **arguments):
+    ours, theirs = histories(models, **{**UNEVEN, **arguments})
+    assert_close_weights(*models, tolerance)
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_allclose(theirs[name], values, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize(
+    "clipping",
+    [
+        {},
+        {"global_clipnorm": 0.1},
+        pytest.param({"clipnorm": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"clipvalue": 0.03}, marks=pytest.mark.slow),
+    ],
+    ids=lambda clipping: "".join(clipping) or "no_clipping",
+)
+def test_with_an_uneven_last_batch(clipping, adaptive, two_replicas):
+    def make():
+        model = functional(SharpnessAwareModel, two_layers("l2"), rho=0.3, adaptive=adaptive)
+        return compiled(model, keras.optimizers.SGD(0.1, **clipping), metrics=["mae"])
+
+    assert_equal_training(on_both(two_replicas, make))
+
+
+def test_with_sample_weights_and_adam(two_replicas):
+    def make():
+        optimizer = keras.optimizers.Adam(0.01, epsilon=0.1)  # which rounding does not move
+        return compiled(functional(SharpnessAwareModel, two_layers(), rho=0.3), optimizer)
+
+    assert_equal_training(on_both(two_replicas, make), sample_weight=SAMPLE_WEIGHT)
+
+
+def test_with_synchronized_batch_normalization(two_replicas):
+    """Which alone has the statistics of the whole batch; of even shares, as Keras takes them."""
+
+    def make():
+        first, last = two_layers()
+        norm = layers.BatchNormDropout("tanh", rate=0.0, synchronized=True, momentum=0.7)
+        model = functional(SharpnessAwareModel, [first, norm, last], rho=0.3)
+        return compiled(model, weights=None)
+
+    assert_equal_training(on_both(two_replicas, make), x=X[:16], y=Y[:16])
+
+
+def test_both_replicas_hold_the_same(two_replicas):
+    with two_replicas.scope():
+        model = compiled(functional(SharpnessAwareModel, two_layers(), rho=0.3))
+    fit(model, **UNEVEN)
+    for weight in model.weights:
+        value = getattr(weight, "value", weight)  # Keras 3 wraps what the strategy made
+        value = value if hasattr(value, "values") else weight
+        first, second = two_replicas.experimental_local_results(value)
+        np.testing.assert_array_equal(first, second)

@@ -17,11 +17,21 @@ MODES = {
 }
 
 
-def two_layers(regularizer=None, dtype=None):
-    """The layers that `PARAMETERS` are for."""
+def two_layers(regularizer=None):
+    """Layers that start from `PARAMETERS`."""
+    constant = [keras.initializers.Constant(values.tolist()) for values in PARAMETERS]
     return [
-        keras.layers.Dense(5, "tanh", kernel_regularizer=regularizer, dtype=dtype),
-        keras.layers.Dense(2, kernel_regularizer=regularizer, dtype=dtype),
+        keras.layers.Dense(
+            units,
+            activation,
+            kernel_initializer=kernel,
+            bias_initializer=bias,
+            kernel_regularizer=regularizer,
+        )
+        for units, activation, kernel, bias in (
+            (5, "tanh", *constant[:2]),
+            (2, None, *constant[2:]),
+        )
     ]
 
 
@@ -53,8 +63,8 @@ def subclassed(cls, layers, **arguments):
     return Stack(**arguments)
 
 
-def compiled(model, optimizer=None, loss="mse", weights=PARAMETERS, **arguments):
-    """The model with these weights, trained by plain descent unless told otherwise."""
+def compiled(model, optimizer=None, loss="mse", weights=None, **arguments):
+    """The model, trained by plain descent unless told otherwise."""
     if weights is not None:
         model.set_weights(weights)
     if optimizer is None:

@@ -36,6 +36,7 @@ OPTIMIZERS = {
         0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2
     ),
 }
+QUICK = ("momentum", "schedule", "global_clipnorm", "weight_decay")
 
 
 def accumulating(optimizer=None, layers=None, make=functional, steps=2, last_group="apply", **own):
@@ -53,7 +54,10 @@ def iterations(model):
     return int(_keras.inner_optimizer(model.optimizer).iterations)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS],
+)
 def test_equals_batches_twice_as_large(name):
     ours, large = accumulating(OPTIMIZERS[name]()), plain(OPTIMIZERS[name]())
     fit(ours, batch_size=4, epochs=2)
@@ -65,16 +69,11 @@ def test_equals_batches_twice_as_large(name):
 @pytest.mark.parametrize("make", [sequential, subclassed], ids=["sequential", "subclassed"])
 def test_made_in_other_ways(make):
     """Of which the subclassed model is not built before its first step."""
-    models = []
-    for cls, own in ((GradientAccumulationModel, {"steps": 2}), (keras.Model, {})):
-        keras.utils.set_random_seed(0)
-        model = (functional if (cls, make) == (keras.Model, sequential) else make)(
-            cls, two_layers(), **own
-        )
-        models.append(compiled(model, OPTIMIZERS["momentum"](), weights=None))
-    for model, size in zip(models, (4, 8), strict=True):
-        fit(model, batch_size=size, epochs=2)
-    assert_close_weights(*models, ROUNDING)
+    ours = accumulating(OPTIMIZERS["momentum"](), make=make)
+    large = plain(OPTIMIZERS["momentum"]())
+    fit(ours, batch_size=4, epochs=2)
+    fit(large, batch_size=8, epochs=2)
+    assert_close_weights(ours, large, ROUNDING)
 
 
 class MeanSquare(keras.layers.Layer):
@@ -127,7 +126,13 @@ def test_every_mode_equals_the_graph(mode):
     np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-6 if mode == "xla" else 0)
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam", "global_clipnorm"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "momentum",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "global_clipnorm")),
+    ],
+)
 def test_one_step_is_plain_training(optimizer):
     """To the bit with batches of a power of two, by which a sum is divided exactly."""
     ours, large = accumulating(OPTIMIZERS[optimizer](), steps=1), plain(OPTIMIZERS[optimizer]())
@@ -150,7 +155,7 @@ def test_an_embedding():
     models = GradientAccumulationModel(layers(), steps=3), keras.Sequential(layers())
     models[0].set_weights(models[1].get_weights())
     for model, size in zip(models, (4, 12), strict=True):
-        fit(compiled(model, weights=None), x=ids, batch_size=size, epochs=2)
+        fit(compiled(model), x=ids, batch_size=size, epochs=2)
     assert_close_weights(*models, ROUNDING)
 
 
@@ -160,7 +165,7 @@ def test_a_frozen_layer_stays_and_can_be_freed_in_between():
     for trainable in (False, True):
         for model, first, size in ((ours, layers[0], 4), (large, others[0], 8)):
             first.trainable = trainable
-            fit(compiled(model, weights=None), batch_size=size)
+            fit(compiled(model), batch_size=size)
     assert_close_weights(ours, large, ROUNDING)
     assert (ours.get_weights()[0] != PARAMETERS[0]).any()
 

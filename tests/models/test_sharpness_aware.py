@@ -48,7 +48,7 @@ def of_two_layers(make=functional, regularizer=None, **arguments):
 
 
 @pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
-@pytest.mark.parametrize("rho", [0.05, 0.7])
+@pytest.mark.parametrize("rho", [0.05, pytest.param(0.7, marks=pytest.mark.slow)])
 def test_equals_numpy(rho, adaptive):
     model = compiled(of_two_layers(rho=rho, adaptive=adaptive))
     fit(model, epochs=2)
@@ -56,7 +56,9 @@ def test_equals_numpy(rho, adaptive):
 
 
 @pytest.mark.parametrize("mode", ["eager", "xla"])
-@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize(
+    "adaptive", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sam", "asam"]
+)
 def test_equals_numpy_in_every_mode(mode, adaptive):
     model = compiled(of_two_layers(rho=0.3, adaptive=adaptive), **MODES[mode])
     fit(model, epochs=2)
@@ -99,8 +101,10 @@ def test_the_second_gradient_differs_from_the_first():
     assert float(loss) == float(plain_loss)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize("mode", ["graph", "eager", pytest.param("xla", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "adaptive", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sam", "asam"]
+)
 def test_weights_are_put_back_to_the_bit(mode, adaptive):
     optimizer = keras.optimizers.SGD(0.0)
     model = compiled(of_two_layers(rho=0.7, adaptive=adaptive), optimizer, **MODES[mode])
@@ -111,21 +115,7 @@ def test_weights_are_put_back_to_the_bit(mode, adaptive):
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_made_in_three_ways(make):
     """Of which the subclassed model is not built before its first step."""
-    if make is subclassed:
-        start = [p.tolist() for p in PARAMETERS]
-        layers = [
-            keras.layers.Dense(
-                units,
-                activation,
-                kernel_initializer=keras.initializers.Constant(kernel),
-                bias_initializer=keras.initializers.Constant(bias),
-            )
-            for units, activation, kernel, bias in ((5, "tanh", *start[:2]), (2, None, *start[2:]))
-        ]
-        model = compiled(subclassed(SharpnessAwareModel, layers, rho=0.3), weights=None)
-        assert not model.built
-    else:
-        model = compiled(of_two_layers(make, rho=0.3))
+    model = compiled(of_two_layers(make, rho=0.3))
     fit(model, epochs=2)
     assert_close_weights(model, trained_oracle(rho=0.3), ROUNDING)
 

@@ -46,7 +46,9 @@ def assert_equal_training(models, tolerance=ROUNDING, **arguments):
         np.testing.assert_allclose(theirs[name], values, rtol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize(
+    "adaptive", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sam", "asam"]
+)
 @pytest.mark.parametrize(
     "clipping",
     [
@@ -73,16 +75,22 @@ def test_with_sample_weights_and_adam(two_replicas):
     assert_equal_training(on_both(two_replicas, make), sample_weight=SAMPLE_WEIGHT)
 
 
+def normalized():
+    first, last = two_layers()
+    norm = layers.BatchNormDropout("tanh", rate=0.0, synchronized=True, momentum=0.7)
+    return compiled(functional(SharpnessAwareModel, [first, norm, last], rho=0.3))
+
+
+@pytest.mark.slow
 def test_with_synchronized_batch_normalization(two_replicas):
-    """Which alone has the statistics of the whole batch; of even shares, as Keras takes them."""
+    """Which alone has the statistics of the whole batch."""
+    assert_equal_training(on_both(two_replicas, normalized), x=X[:16], y=Y[:16])
 
-    def make():
-        first, last = two_layers()
-        norm = layers.BatchNormDropout("tanh", rate=0.0, synchronized=True, momentum=0.7)
-        model = functional(SharpnessAwareModel, [first, norm, last], rho=0.3)
-        return compiled(model, weights=None)
 
-    assert_equal_training(on_both(two_replicas, make), x=X[:16], y=Y[:16])
+@pytest.mark.slow
+@pytest.mark.xfail(reason="gradients are weighted by samples after the replicas mixed", strict=True)
+def test_with_synchronized_batch_normalization_of_uneven_shares(two_replicas):
+    assert_equal_training(on_both(two_replicas, normalized))
 
 
 def test_both_replicas_hold_the_same(two_replicas):

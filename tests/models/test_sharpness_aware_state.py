@@ -41,7 +41,7 @@ def beside_plain(layers_of, rate=0.1, **arguments):
         keras.utils.set_random_seed(0)
         optimizer = keras.optimizers.SGD(rate)
         own = {"rho": arguments["rho"]} if cls is SharpnessAwareModel else {}
-        made.append(compiled(functional(cls, layers_of(), **own), optimizer, weights=None))
+        made.append(compiled(functional(cls, layers_of(), **own), optimizer))
     return made
 
 
@@ -68,7 +68,9 @@ def test_statistics_move_once(make):
     for model in (ours, plain):
         fit(model)
     assert_equal_weights(ours, plain)
-    moved = [(a != np.array(b)).any() for a, b in zip(before, ours.non_trainable_weights)]
+    moved = [
+        (a != np.array(b)).any() for a, b in zip(before, ours.non_trainable_weights, strict=True)
+    ]
     assert all(moved)
 
 
@@ -101,7 +103,7 @@ def two_outputs(cls, **arguments):
     model = cls(inputs, outputs, **arguments)
     losses = {"low": "mse", "high": keras.losses.Huber()}
     metrics = {"low": ["mae"], "high": ["mse"]}
-    return compiled(model, keras.optimizers.SGD(0.0), losses, weights=None, metrics=metrics)
+    return compiled(model, keras.optimizers.SGD(0.0), losses, metrics=metrics)
 
 
 def test_logs_are_of_the_first_pass_and_counted_once():
@@ -132,7 +134,9 @@ def test_a_sum_over_an_epoch_is_of_each_sample_once():
     assert fit(model, epochs=2)["counted_samples"] == [24.0, 24.0]
 
 
-@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize(
+    "adaptive", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sam", "asam"]
+)
 @pytest.mark.usefixtures("float16")
 def test_an_overflow_in_the_first_pass_skips_the_step(adaptive):
     model = functional(SharpnessAwareModel, two_layers(), rho=0.3, adaptive=adaptive)
@@ -154,7 +158,9 @@ def scale_of(optimizer):
     return float(scaled(tf.constant(1.0)))
 
 
-@pytest.mark.parametrize("adaptive", [False, True], ids=["sam", "asam"])
+@pytest.mark.parametrize(
+    "adaptive", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sam", "asam"]
+)
 def test_an_embedding_equals_a_dense_layer_on_its_ids_as_vectors(adaptive):
     """Whose gradients are dense. The ids of a batch repeat."""
     table = np.random.default_rng(2).normal(size=(9, 4)).astype("float32")
@@ -197,10 +203,8 @@ def test_a_weight_without_a_gradient_stays(on_two, request):
     with strategy.scope() if on_two else contextlib.nullcontext():
         model = Idle(rho=0.3)
         model.build((None, 4))
-        idle = [i for i, weight in enumerate(model.weights) if weight.shape == (3,)][0]
-        start = list(PARAMETERS)
-        start.insert(idle, np.ones(3, "float32"))
-        compiled(model, weights=start)
+        idle = next(i for i, weight in enumerate(model.weights) if weight.shape == (3,))
+        compiled(model)
     fit(model)
     other = compiled(functional(SharpnessAwareModel, two_layers(), rho=0.3))
     fit(other)

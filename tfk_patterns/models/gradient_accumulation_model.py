@@ -1,5 +1,6 @@
 """Gradient accumulation."""
 
+import copy
 import inspect
 from typing import Any
 
@@ -83,12 +84,9 @@ class GradientAccumulationModel(TrainStepModel):
     def fit(self, *args: Any, **kwargs: Any):
         """As `keras.Model.fit`."""
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        given = call.arguments.get("callbacks")
-        if self.last_group == "apply" and isinstance(given, keras.callbacks.CallbackList):
-            given.append(_ApplyLastGroup())
-        elif self.last_group == "apply":
-            others = [] if given is None else tf.nest.flatten(given)
-            call.arguments["callbacks"] = [_ApplyLastGroup(), *others]
+        if self.last_group == "apply":
+            given = call.arguments.get("callbacks")
+            call.arguments["callbacks"] = _preceded(given, _ApplyLastGroup(), self)
         return super().fit(*call.args, **call.kwargs)
 
     def apply_incomplete_group(self) -> None:
@@ -132,3 +130,13 @@ class _ApplyLastGroup(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.apply_incomplete_group()
+
+
+def _preceded(callbacks, first, model):
+    """Callbacks in each form that `fit` takes, after one more; what was given stays as it is."""
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        return [first, *([] if callbacks is None else tf.nest.flatten(callbacks))]
+    first.set_model(model)  # which Keras leaves to who makes such a list
+    preceded = copy.copy(callbacks)
+    preceded.callbacks = [first, *callbacks.callbacks]
+    return preceded

@@ -58,9 +58,9 @@ class AccumulatedGradients:
 
     def save(self, store) -> None:
         """Writes a group that is not applied yet to what Keras stores weights in."""
-        if self.built and int(self.batches):
+        if self.built and tf.convert_to_tensor(self.batches) > 0:  # a strategy's is no number
             for index, variable in enumerate(self._variables()):
-                store[f"{_PREFIX}{index}"] = variable.numpy()
+                store[f"{_PREFIX}{index}"] = tf.convert_to_tensor(variable).numpy()
 
     def load(self, store, weights: list):
         """Reads what `save` wrote; returns what else is stored."""

@@ -17,6 +17,14 @@ def samples_in(x) -> tf.Tensor:
     return tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
 
 
+def sum_over_replicas(number: tf.Tensor) -> tf.Tensor:
+    """The sum of what the replicas have, which all of them get."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return number
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
 def mean_over_replicas(gradients: list, x, sums: bool) -> list:
     """The mean of the replicas' gradients, each weighted by its number of samples.
 

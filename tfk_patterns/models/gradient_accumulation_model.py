@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
 from tfk_patterns.models._accumulated_gradients import AccumulatedGradients
-from tfk_patterns.models._replicas import run_where
+from tfk_patterns.models._replicas import run_where, sum_over_replicas
 from tfk_patterns.models.train_step_model import TrainStepModel
 
 
@@ -106,7 +106,7 @@ class GradientAccumulationModel(TrainStepModel):
 
     def _use_gradients(self, gradients, samples) -> None:
         self._group.build(self.trainable_weights, self.optimizer)
-        self._group.add(gradients, samples)
+        self._group.add(gradients, sum_over_replicas(samples))
         run_where(self._group.batches >= self.steps, self._apply)
 
     def _apply(self) -> None:

@@ -51,7 +51,7 @@ def plain(optimizer=None, layers=None, **own):
 
 
 def iterations(model):
-    return int(_keras.inner_optimizer(model.optimizer).iterations)
+    return int(tf.convert_to_tensor(_keras.inner_optimizer(model.optimizer).iterations))
 
 
 @pytest.mark.parametrize(

@@ -4,46 +4,10 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from tests.models.networks import (
-    SAMPLE_WEIGHT,
-    X,
-    Y,
-    assert_close_weights,
-    compiled,
-    fit,
-    functional,
-    two_layers,
-)
+from tests.models.networks import compiled, fit, functional, two_layers
+from tests.models.replicas import SAMPLE_WEIGHT, UNEVEN, X, Y, assert_equal_training, on_both
 from tfk_patterns import layers
 from tfk_patterns.models import SharpnessAwareModel
-
-ROUNDING = 2e-6  # sums over samples in another order, in float32
-# Batches of 8 and then 5 samples more than that: shares of 8 + 8, and of 7 + 6.
-X, Y, SAMPLE_WEIGHT = (np.concatenate([array, array[:5] * 1.5]) for array in (X, Y, SAMPLE_WEIGHT))
-UNEVEN = {"x": X, "y": Y, "batch_size": 16, "epochs": 2}
-
-
-def on_both(strategy, make):
-    """A model on one device and one on two, from equal weights."""
-    keras.utils.set_random_seed(0)
-    one = make()
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        two = make()
-    two.set_weights(one.get_weights())
-    return one, two
-
-
-def histories(models, **arguments):
-    return [fit(model, **arguments) for model in models]
-
-
-def assert_equal_training(models, tolerance=ROUNDING, **arguments):
-    ours, theirs = histories(models, **{**UNEVEN, **arguments})
-    assert_close_weights(*models, tolerance)
-    assert ours.keys() == theirs.keys()
-    for name, values in ours.items():
-        np.testing.assert_allclose(theirs[name], values, rtol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ class DistillationModel(TrainStepModel):
         divergence = mean_divergence(
             wanted, predictions, sample_weight, self.temperature, self.from_logits
         )
-        added = sum(tf.reduce_sum(tf.cast(one, tf.float32)) for one in self.losses)
+        dtype = divergence.dtype  # Keras 2 has losses in half precision
+        added = sum(tf.cast(tf.reduce_sum(one), dtype) for one in self.losses)
         # `loss` holds all that layers add: the other share of it goes with the divergence.
         rest = self.temperature**2 * divergence + added
-        return self.alpha * loss + (1 - self.alpha) * rest, predictions
+        return self.alpha * tf.cast(loss, dtype) + (1 - self.alpha) * rest, predictions

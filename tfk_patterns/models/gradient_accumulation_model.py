@@ -69,7 +69,8 @@ class GradientAccumulationModel(TrainStepModel):
                 "`loss` must be a mean over samples, where gradients are averaged over batches. "
                 "Received: a loss with reduction='sum'"
             )
-        own_steps = getattr(self.optimizer, "gradient_accumulation_steps", None)
+        optimizer = _keras.inner_optimizer(self.optimizer)
+        own_steps = getattr(optimizer, "gradient_accumulation_steps", None)
         if own_steps:
             raise ValueError(
                 "`optimizer` must leave accumulation to the model, by its argument `steps`. "

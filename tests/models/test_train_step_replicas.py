@@ -58,19 +58,27 @@ def two_replicas_values(strategy, variable):
     return [value.numpy() for value in strategy.experimental_local_results(variable)]
 
 
-@pytest.mark.parametrize(("size", "rows"), [(8, 16), (8, 21), (8, 17)], ids=["even", "5", "1"])
-def test_shares_of_a_batch(size, rows, two_replicas):
+@pytest.mark.parametrize(
+    "rows", [pytest.param(16, marks=pytest.mark.slow), 21, pytest.param(17, marks=pytest.mark.slow)]
+)
+def test_shares_of_a_batch(rows, two_replicas):
     """The last batch is shared as 4 + 4, as 3 + 2, or as 1 + 0."""
 
     def compiling():
         return {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", "metrics": ["mae"]}
 
     make = functools.partial(two_layers, TrainStepModel)
-    assert_equal(make, compiling, batches(size, rows), two_replicas)
+    assert_equal(make, compiling, batches(8, rows), two_replicas)
 
 
 @pytest.mark.parametrize(
-    "clipping", [{"clipnorm": 0.05}, {"global_clipnorm": 0.1}, {"clipvalue": 0.02}], ids=str
+    "clipping",
+    [
+        {"global_clipnorm": 0.1},
+        pytest.param({"clipnorm": 0.05}, marks=pytest.mark.slow),
+        pytest.param({"clipvalue": 0.02}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_clipping(clipping, two_replicas):
     def compiling():
@@ -114,7 +122,7 @@ def test_an_infinity_on_one_replica_skips_the_step_on_both(row, two_replicas):
     assert float(tf.convert_to_tensor(scale)) == 2.0**14  # half of the one at the start
 
 
-@pytest.mark.parametrize("rows", [16, 21])
+@pytest.mark.parametrize("rows", [pytest.param(16, marks=pytest.mark.slow), 21])
 def test_losses_that_are_sums(rows, two_replicas):
     """A sum over the samples of each replica is what Keras adds up to no mean.
 

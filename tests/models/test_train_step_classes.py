@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from tests.models.cases import X, Y, dense
+from tests.models.train_step_cases import X, Y, dense
 from tfk_patterns.models import TrainStepModel
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.models.cases import (
+from tests.models.train_step_cases import (
     KERAS3,
     X,
     Y,

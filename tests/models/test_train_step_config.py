@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.models.cases import X, Y, assert_same, dense, hidden_layers, numbers, state
+from tests.models.train_step_cases import X, Y, assert_same, dense, hidden_layers, numbers, state
 from tfk_patterns.models import TrainStepModel
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.models.cases import MODES, X, Y, linear
+from tests.models.train_step_cases import MODES, X, Y, linear
 from tfk_patterns.models import TrainStepModel
 
 RETURN = "`Wrong.compute_gradients` must return `(gradients, loss, predictions)`"

@@ -8,7 +8,16 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.models.cases import WEIGHTS, X, Y, assert_same, each_mode, functional, linear, state
+from tests.models.train_step_cases import (
+    WEIGHTS,
+    X,
+    Y,
+    assert_same,
+    each_mode,
+    functional,
+    linear,
+    state,
+)
 from tfk_patterns.layers import MetricTracking
 from tfk_patterns.models import TrainStepModel
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from tests.models.cases import (
+from tests.models.train_step_cases import (
     KERAS3,
     LABELS,
     MODES,

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.models.cases import KERAS3, dense, linear, state
 from tests.models.test_train_step_overrides import Adversarial, Seen, exact_weights, mse
+from tests.models.train_step_cases import KERAS3, dense, linear, state
 from tfk_patterns.models import TrainStepModel
 
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # the same float32 terms, added in another order

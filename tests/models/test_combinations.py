@@ -58,6 +58,7 @@ def test_accumulated_sharpness_equals_numpy(mode):
     assert iterations(model) == 2
 
 
+@pytest.mark.slow
 def test_sharp_distillation_without_targets_moves_towards_the_teacher():
     """With a tiny `rho` it is plain distillation; with a large one it is not."""
     trained = []

@@ -66,6 +66,7 @@ def test_equals_batches_twice_as_large(name):
     assert iterations(ours) == iterations(large) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [sequential, subclassed], ids=["sequential", "subclassed"])
 def test_made_in_other_ways(make):
     """Of which the subclassed model is not built before its first step."""
@@ -95,6 +96,7 @@ def test_penalties_and_sample_weights():
     assert_close_weights(*models, ROUNDING)
 
 
+@pytest.mark.slow
 def test_logs_are_those_of_small_batches():
     """With a rate of 0, where the weights are always the same."""
     models = [accumulating(metrics=["mae"]), plain(metrics=["mae"])]
@@ -159,6 +161,7 @@ def test_an_embedding():
     assert_close_weights(*models, ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_frozen_layer_stays_and_can_be_freed_in_between():
     layers, others = two_layers(), two_layers()
     ours, large = accumulating(layers=layers), plain(layers=others)

@@ -48,6 +48,7 @@ def test_two_replicas_equal_one_device(optimizer, two_replicas):
     assert iterations(models[0]) == iterations(models[1]) == 2
 
 
+@pytest.mark.slow
 def test_an_incomplete_group_on_two_replicas(two_replicas):
     """Of the four batches of two epochs three are applied, and the rest on demand."""
 
@@ -62,6 +63,7 @@ def test_an_incomplete_group_on_two_replicas(two_replicas):
     assert_equal_training(models, epochs=1)
 
 
+@pytest.mark.slow
 def test_is_applied_before_validation_on_two_replicas(two_replicas):
     def make():
         return accumulating(OPTIMIZERS["adam"](), steps=3)
@@ -69,6 +71,7 @@ def test_is_applied_before_validation_on_two_replicas(two_replicas):
     assert_equal_training(on_both(two_replicas, make), validation_data=(X, Y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["one", pytest.param("two", marks=pytest.mark.slow)])
 def test_a_file_in_mid_group_goes_on_where_there_are_more_or_fewer_replicas(
     first, two_replicas, tmp_path
@@ -122,7 +125,11 @@ def scale_of(model):
     return float(getattr(model.optimizer, scaled)(tf.constant(1.0)))
 
 
-@pytest.mark.parametrize("row", [1, 9], ids=["first_replica", "second_replica"])
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(1, marks=pytest.mark.slow), 9],
+    ids=["first_replica", "second_replica"],
+)
 @pytest.mark.usefixtures("float16")
 def test_an_infinity_of_one_replica_skips_the_group(row, two_replicas):
     """Keras 3 looks at the first replica alone (docs/findings.md)."""
@@ -132,6 +139,7 @@ def test_an_infinity_of_one_replica_skips_the_group(row, two_replicas):
     assert_equal_weights(model, PARAMETERS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float16")
 def test_half_precision_equals_larger_batches():
     ours, large = accumulating(OPTIMIZERS["momentum"]()), plain(OPTIMIZERS["momentum"]())

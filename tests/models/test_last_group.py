@@ -40,6 +40,7 @@ def test_is_carried_into_the_next_epoch():
     assert iterations(ours) == 3
 
 
+@pytest.mark.slow
 def test_is_carried_into_the_next_fit():
     ours, large = accumulating(momentum(), steps=4, last_group="carry"), plain(momentum())
     fit(ours, batch_size=4, validation_data=(X, Y))
@@ -81,6 +82,7 @@ def test_is_in_a_weights_file(tmp_path):
         assert_equal_weights(model, ours)
 
 
+@pytest.mark.slow
 def test_leaves_no_trace_in_a_file_where_none_is_pending(tmp_path):
     """A plain model reads it, and a model with a pending group forgets that."""
     ours = accumulating(steps=4)
@@ -137,6 +139,7 @@ def test_beside_positional_arguments():
     assert given == [callback]  # the caller's list
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["momentum", pytest.param("adam", marks=pytest.mark.slow)])
 def test_outlives_another_compile(optimizer):
     """The mean that is pending is applied by the new optimizer."""

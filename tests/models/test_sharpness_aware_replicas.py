@@ -31,6 +31,7 @@ def test_with_an_uneven_last_batch(clipping, adaptive, two_replicas):
     assert_equal_training(on_both(two_replicas, make))
 
 
+@pytest.mark.slow
 def test_with_sample_weights_and_adam(two_replicas):
     def make():
         optimizer = keras.optimizers.Adam(0.01, epsilon=0.1)  # which rounding does not move
@@ -57,6 +58,7 @@ def test_with_synchronized_batch_normalization_of_uneven_shares(two_replicas):
     assert_equal_training(on_both(two_replicas, normalized))
 
 
+@pytest.mark.slow
 def test_both_replicas_hold_the_same(two_replicas):
     with two_replicas.scope():
         model = compiled(functional(SharpnessAwareModel, two_layers(), rho=0.3))

@@ -50,6 +50,7 @@ def test_a_callback_that_sets_the_rate():
     assert_same(found[1], found[0])
 
 
+@pytest.mark.slow
 def test_weight_decay_and_moving_averages_of_the_optimizer():
     make = keras.optimizers.AdamW
     more = {"weight_decay": 0.1, "use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3}
@@ -85,6 +86,7 @@ def test_mixed_precision(make):
     assert_fits_alike(make, compiling=with_optimizer(SGD, 0.1, momentum=0.9))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mixed_float16")
 def test_a_loss_scale_that_overflows_and_grows():
     """2**40 is too much for float16: Keras skips steps and halves, then doubles again."""
@@ -205,6 +207,7 @@ def test_sparse_gradients(optimizer):
     assert_fits_alike(make, ids, compiling=arguments)
 
 
+@pytest.mark.slow
 def test_masks_and_recurrent_layers():
     def make(base):
         inputs = keras.Input((5, 3))

@@ -127,6 +127,7 @@ def test_files(make, tmp_path):
     assert_same(going_on(loaded), going_on(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MODELS)
 def test_weights_alone(make, tmp_path):
     model, other = started(make), started(make)
@@ -253,6 +254,7 @@ def test_clones(make):
     assert clone(X).shape == (10, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MODELS)
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies(make, duplicate):

@@ -53,7 +53,10 @@ def test_in_xla():
 
 @pytest.mark.parametrize(
     "mode",
-    [MODES["graph"], MODES["eager"], pytest.param(MODES["xla"], marks=pytest.mark.slow)],
+    [
+        MODES["graph"],
+        *(pytest.param(MODES[mode], marks=pytest.mark.slow) for mode in ("eager", "xla")),
+    ],
     ids=MODES,
 )
 def test_all_that_a_model_returns(mode):
@@ -65,6 +68,7 @@ def test_all_that_a_model_returns(mode):
     )
 
 
+@pytest.mark.slow
 def test_class_weight_and_a_last_batch_of_fewer_samples():
     classes = {0: 1.0, 1: 3.0, 2: 0.25}
 
@@ -73,7 +77,14 @@ def test_class_weight_and_a_last_batch_of_fewer_samples():
     assert_fits_alike(make, X, LABELS, classifying, **arguments)
 
 
-@pytest.mark.parametrize("make", [sequential, deferred, subclassed, joined])
+@pytest.mark.parametrize(
+    "make",
+    [
+        deferred,
+        subclassed,
+        *(pytest.param(m, marks=pytest.mark.slow) for m in (sequential, joined)),
+    ],
+)
 def test_other_kinds(make):
     assert_fits_alike(make, compiling=compiling)
 
@@ -97,6 +108,7 @@ def test_other_kinds_in_other_modes(make, mode):
     assert_fits_alike(make, compiling=arguments, then=returned)
 
 
+@pytest.mark.slow
 def test_dropout():
     def make(base):
         return functional(base, between=[keras.layers.Dropout(0.5, seed=5)])
@@ -145,6 +157,7 @@ def test_an_output_without_a_loss():
     assert_fits_alike(functools.partial(two_outputs, kind=dict), X, targets, compiling)
 
 
+@pytest.mark.slow
 def test_several_inputs():
     def make(base):
         one, two = keras.Input((3,), name="one"), keras.Input((2,), name="two")
@@ -154,6 +167,7 @@ def test_several_inputs():
     assert_fits_alike(make, {"one": X, "two": Y}, compiling=compiling)
 
 
+@pytest.mark.slow
 def test_fine_tuning():
     """A second `compile` with another loss, and layers frozen in between."""
     found = []

@@ -87,6 +87,7 @@ def test_clipping(clipping, two_replicas):
     assert_equal(linear, compiling, batches(8), two_replicas)
 
 
+@pytest.mark.slow
 def test_mixed_precision(two_replicas):
     """float16 rounds each replica's share of a sum for itself: 11 bits."""
     keras.mixed_precision.set_global_policy("mixed_float16")
@@ -122,6 +123,7 @@ def test_an_infinity_on_one_replica_skips_the_step_on_both(row, two_replicas):
     assert float(tf.convert_to_tensor(scale)) == 2.0**14  # half of the one at the start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [pytest.param(16, marks=pytest.mark.slow), 21])
 def test_losses_that_are_sums(rows, two_replicas):
     """A sum over the samples of each replica is what Keras adds up to no mean.
@@ -144,6 +146,7 @@ def test_losses_that_are_sums(rows, two_replicas):
         np.testing.assert_allclose(logs["loss"], plain_logs["loss"], **CLOSE)
 
 
+@pytest.mark.slow
 def test_sample_weights_and_losses_of_layers(two_replicas):
     def make():
         inputs = keras.Input((3,))
@@ -161,6 +164,7 @@ def test_sample_weights_and_losses_of_layers(two_replicas):
     assert_equal(make, compiling, batches(8, 21, weights), two_replicas)
 
 
+@pytest.mark.slow
 def test_sparse_gradients(two_replicas):
     """SGD: Keras 3's other optimizers take repeated rows one by one (docs/findings.md)."""
 
@@ -178,6 +182,7 @@ def test_sparse_gradients(two_replicas):
     assert_equal(make, compiling, data, two_replicas)
 
 
+@pytest.mark.slow
 def test_an_algorithm_of_ones_own(two_replicas):
     def compiling():
         return {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", "metrics": ["mae"]}

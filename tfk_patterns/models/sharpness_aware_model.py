@@ -85,6 +85,8 @@ class SharpnessAwareModel(TrainStepModel):
         if self.adaptive:
             dense = [None if g is None else g * w for g, w in zip(dense, weights, strict=True)]
         exact = [tf.cast(g, _at_least_float32(g.dtype)) for g in dense if g is not None]
+        if not exact:
+            return dense  # of which the optimizer complains
         factor = tf.math.divide_no_nan(self.rho, tf.linalg.global_norm(exact))
         moves = _keras.map_gradients(lambda g: g * tf.cast(factor, g.dtype), dense)
         if self.adaptive:

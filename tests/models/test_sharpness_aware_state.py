@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.models.networks import (
+    MODES,
     PARAMETERS,
     X,
     Y,
@@ -95,7 +96,7 @@ def test_random_layers_draw_the_same_twice(make):
     assert_close_weights(ours, plain, ROUNDING)
 
 
-def two_outputs(cls, **arguments):
+def two_outputs(cls, mode, **arguments):
     inputs = keras.Input((4,))
     monitor = layers.ActivationMonitor(name="seen")
     hidden = keras.layers.BatchNormalization()(monitor(two_layers()[0](inputs)))
@@ -103,15 +104,16 @@ def two_outputs(cls, **arguments):
     model = cls(inputs, outputs, **arguments)
     losses = {"low": "mse", "high": keras.losses.Huber()}
     metrics = {"low": ["mae"], "high": ["mse"]}
-    return compiled(model, keras.optimizers.SGD(0.0), losses, metrics=metrics)
+    return compiled(model, keras.optimizers.SGD(0.0), losses, metrics=metrics, **MODES[mode])
 
 
-def test_logs_are_of_the_first_pass_and_counted_once():
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_logs_are_of_the_first_pass_and_counted_once(mode):
     targets = {"low": Y, "high": Y + 1}
     histories = []
     for cls, own in ((SharpnessAwareModel, {"rho": 0.7}), (keras.Model, {})):
         keras.utils.set_random_seed(0)
-        model = two_outputs(cls, **own)
+        model = two_outputs(cls, mode, **own)
         histories.append(fit(model, y=targets, validation_data=(X, targets), epochs=2))
     ours, plain = histories
     assert ours.keys() == plain.keys()

@@ -118,7 +118,8 @@ OWN = {
     DistillationModel: OwnDistillation,
 }
 CASES = [
-    *((cls, functional) for cls in ARGUMENTS),
+    *((cls, functional) for cls in ARGUMENTS if cls is not SharpDistillation),
+    pytest.param(SharpDistillation, functional, marks=pytest.mark.slow),
     *(pytest.param(cls, sequential, marks=pytest.mark.slow) for cls in ARGUMENTS),
     *((cls, "subclassed") for cls in OWN),
 ]

@@ -59,7 +59,7 @@ def expected_loss(parameters, temperature, alpha, weight=1.0, l2=0.0, scale=1.0)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("temperature", [1.0, 3.5])
+@pytest.mark.parametrize("temperature", [pytest.param(1.0, marks=pytest.mark.slow), 3.5])
 def test_the_loss_equals_numpy(temperature, alpha):
     model = student_of(teacher_of(), temperature=temperature, alpha=alpha)
     compiled(model, loss=SPARSE(from_logits=True) if alpha else None)
@@ -121,7 +121,7 @@ def test_the_gradients_equal_finite_differences():
         np.testing.assert_allclose(start[index] - after, gradient, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("mode", ["eager", "xla"])
+@pytest.mark.parametrize("mode", [pytest.param("eager", marks=pytest.mark.slow), "xla"])
 def test_every_mode_equals_the_graph(mode):
     """XLA fuses and rounds in other places."""
     histories, weights = [], []

@@ -29,11 +29,10 @@ from tfk_patterns import _keras
 @pytest.mark.parametrize(
     "optimizer",
     [
-        "global_clipnorm",
         "schedule",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("momentum", "adam", "clipnorm", "weight_decay")
+            for name in ("global_clipnorm", "momentum", "adam", "clipnorm", "weight_decay")
         ),
     ],
 )

@@ -23,8 +23,13 @@ def of_keras(make, **arguments):
     "make",
     [
         lambda **own: keras.optimizers.SGD(0.1, momentum=0.9, **own),
-        lambda **own: keras.optimizers.Adam(0.01, epsilon=1e-3, **own),
-        lambda **own: keras.optimizers.SGD(0.1, global_clipnorm=0.1, **own),
+        pytest.param(
+            lambda **own: keras.optimizers.Adam(0.01, epsilon=1e-3, **own), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda **own: keras.optimizers.SGD(0.1, global_clipnorm=0.1, **own),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["momentum", "adam", "global_clipnorm"],
 )

@@ -9,7 +9,7 @@ from tests.models.networks import MODES
 from tfk_patterns import _keras, models
 from tfk_patterns.parity import parametrize_checks
 
-IN_MODES = {"sharp_block", "accumulating_functional", "distilled"}
+IN_MODES = {"accumulating_functional"}
 PUBLIC = [cls for cls in vars(models).values() if isinstance(cls, type)]
 
 

@@ -16,7 +16,7 @@ from tfk_patterns.models import SharpnessAwareModel
 @pytest.mark.parametrize(
     "clipping",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"global_clipnorm": 0.1},
         pytest.param({"clipnorm": 0.1}, marks=pytest.mark.slow),
         pytest.param({"clipvalue": 0.03}, marks=pytest.mark.slow),

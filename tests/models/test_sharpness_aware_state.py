@@ -107,7 +107,7 @@ def two_outputs(cls, mode, **arguments):
     return compiled(model, keras.optimizers.SGD(0.0), losses, metrics=metrics, **MODES[mode])
 
 
-@pytest.mark.parametrize("mode", ["graph", "eager"])
+@pytest.mark.parametrize("mode", [pytest.param("graph", marks=pytest.mark.slow), "eager"])
 def test_logs_are_of_the_first_pass_and_counted_once(mode):
     targets = {"low": Y, "high": Y + 1}
     histories = []

@@ -1,7 +1,6 @@
 """Cases of every public model: made in three ways, with default and other arguments."""
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from tests.models.networks import X, Y
@@ -20,13 +19,13 @@ class Network:
     def __init__(self, units=2, **kwargs):
         super().__init__(**kwargs)
         self.units = units
-        self.hidden = keras.layers.Dense(5, "tanh", kernel_regularizer="l2")
+        self.hidden = keras.layers.Dense(
+            5, "tanh", kernel_regularizer="l2", activity_regularizer=keras.regularizers.L2(0.01)
+        )
         self.head = keras.layers.Dense(units)
 
     def call(self, inputs):
-        hidden = self.hidden(inputs)
-        self.add_loss(0.01 * tf.reduce_mean(tf.square(hidden)))
-        return self.head(hidden)
+        return self.head(self.hidden(inputs))
 
 
 def _registered(cls):

@@ -7,6 +7,7 @@ from tensorflow import keras
 
 from tfk_patterns import _keras
 from tfk_patterns.parity import LayerCase, check_layer
+from tfk_patterns.parity.saving.reloading import defined_beside
 
 VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 _MEAN = {
@@ -266,3 +267,15 @@ def test_python_functions_cannot_be_exported_but_are_no_fault():
     (result,) = check_layer(LayerCase(Island, VECTORS), checks=["export"]).results
     assert result.verdict == "skipped"
     assert "tf.py_function" in result.reason
+
+
+def accuracy():
+    """A function of this module with the short name of a metric."""
+    return 1.0
+
+
+def test_a_function_with_the_short_name_of_a_metric_is_no_custom_object():
+    beside = defined_beside(DefaultList)
+    assert "MemoInModule" in beside
+    assert accuracy() == 1.0
+    assert "accuracy" not in beside  # `compile(metrics=["accuracy"])` means Keras'

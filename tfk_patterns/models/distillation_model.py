@@ -31,7 +31,7 @@ class DistillationModel(TrainStepModel):
     at the temperature: softmax of the logits divided by it. Its mean is over all positions that are
     not masked, with sample weights where given. What layers add by `add_loss` and regularisers is
     added as it is. `evaluate` and `predict` do without the teacher: `val_loss` is the loss on the
-    targets.
+    targets, which must then be compiled. A sample of weight 0 counts in neither part.
 
     The teacher is called in inference mode, gets no gradient, and is no layer of the model: its
     weights are not in `weights`, nor in `summary`. A `.keras` or `.weights.h5` file holds it once;

@@ -33,7 +33,12 @@ class TrainStepModel(keras.Model):
     then files bring it back, and there is no `get_config` to write.
 
     The loss that `compute_gradients` returns is logged as `loss`; `evaluate` logs that of
-    `compute_loss`.
+    `compute_loss`. What an algorithm counts must be in variables: `self.optimizer.iterations` are
+    the steps taken so far.
+
+    Layers that synchronise statistics over replicas are exact where the replicas' shares of a batch
+    are equal. `keras.models.clone_model` of Keras 3 makes a functional model with the defaults of
+    the constructor's arguments; `Cls.from_config(model.get_config())` keeps them.
 
     Args:
         *args: Of `keras.Model`: inputs and outputs, or nothing; or a list of layers.

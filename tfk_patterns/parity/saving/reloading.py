@@ -58,10 +58,12 @@ def defined_beside(cls: type) -> dict[str, Any]:
         for name, thing in getattr(module, "__dict__", {}).items()
         if callable(thing)
         and getattr(thing, "__module__", None) == cls.__module__
+        and name not in _SHORT_NAMES
         and not any(hasattr(names, name) for names in _KERAS_NAMES)
     }
 
 
+_SHORT_NAMES = ("accuracy", "acc", "crossentropy", "ce")  # of metrics, in `compile`
 _KERAS_NAMES = (
     keras.activations,
     keras.constraints,

@@ -1,7 +1,7 @@
 """What a training step of the models costs, beside one of `keras.Model`.
 
 Run it on an idle machine: `python benchmarks/models.py [--only NAME] [--json FILE]`. TensorFlow has
-one thread. The step of a `GradientAccumulationModel` is the mean over the micro-steps of a group.
+one thread. Of a `GradientAccumulationModel` a whole group is timed, beside as many plain steps.
 """
 
 import functools
@@ -18,7 +18,7 @@ from tensorflow import keras
 
 from tfk_patterns import models
 
-STEPS = 4  # in a group of micro-steps
+STEPS = 4  # of a group
 IMAGE, CLASSES = (16, 16, 3), (10,)
 
 
@@ -50,7 +50,7 @@ NETWORKS = {
 MODELS = {
     "TrainStepModel": (1.03, models.TrainStepModel),
     "SharpnessAwareModel": (2.1, models.SharpnessAwareModel),
-    "GradientAccumulationModel, a micro-step": (
+    f"GradientAccumulationModel, {STEPS} steps": (
         1.05,
         functools.partial(models.GradientAccumulationModel, steps=STEPS),
     ),
@@ -80,7 +80,7 @@ def sides(make: Callable, network: str, xla: bool, calls: int) -> tuple[Callable
 def jobs() -> Iterator[Job]:
     """All rows."""
     for name, (target, make) in MODELS.items():
-        calls = STEPS if "micro" in name else 1
+        calls = STEPS if f"{STEPS} steps" in name else 1
         for network in NETWORKS:
             for mode, xla in {"graph": False, "XLA": True}.items():
                 made = functools.partial(sides, make, network, xla, calls)

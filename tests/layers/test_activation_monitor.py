@@ -129,7 +129,8 @@ def test_images_have_their_units_on_the_last_axis():
     assert_logged(results(layer), "monitor_", expected_of(images))
 
 
-@pytest.mark.parametrize("samples", [11, 9])  # the last batch: 2 and 1, 1 and none
+# The last batch: 2 and 1, 1 and none.
+@pytest.mark.parametrize("samples", [pytest.param(11, marks=pytest.mark.slow), 9])
 def test_two_replicas(samples, two_replicas):
     """Unit 3 is dead on one of the replicas."""
     with two_replicas.scope():

@@ -135,7 +135,10 @@ def trained(make, mode):
     return logs, model.get_weights()
 
 
-@pytest.mark.parametrize("make", [functional, sequential, Net])
+@pytest.mark.parametrize(
+    "make",
+    [*(pytest.param(make, marks=pytest.mark.slow) for make in (functional, sequential)), Net],
+)
 def test_training(make):
     """Losses, state, dropout, a metric in a branch: as eager mode has them, in graph and XLA."""
     logs, weights = trained(make, "eager")

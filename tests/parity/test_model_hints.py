@@ -1,5 +1,6 @@
 """What the checks of models advise."""
 
+import pytest
 from tensorflow import keras
 
 from tests.parity.broken_models import X, Y, compiled
@@ -27,6 +28,7 @@ def test_who_has_no_train_step_is_not_sent_there():
     assert "compute_metrics" not in failure.hint
 
 
+@pytest.mark.slow
 def test_gradients_in_a_branch_have_a_hint_of_their_own():
     report = check_model(
         ModelCase(lambda: compiled(Accumulating()), X, Y), on_fail="report", checks=["replicas"]

@@ -121,7 +121,7 @@ RIGHT = [
     ),
 ]
 each = pytest.mark.parametrize(("case", "checks"), RIGHT, ids=[case.name for case, _ in RIGHT])
-QUICK = {"TwoLayers", "MeanSquare", "Scaled", "classifier", "merged_steps", "clipped", "masked"}
+QUICK = {"TwoLayers", "MeanSquare", "classifier", "clipped"}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,7 @@ def test_the_checks_that_might_do_not_blame_it(case, checks):
     check_model(case, checks=checks)
 
 
+@pytest.mark.slow
 def test_weights_of_mixed_samples_are_skipped():
     (result,) = check_model(case(Mixup), checks=["sample_weight"]).results
     assert result.verdict == "skipped"

@@ -33,6 +33,9 @@ def symbolic_structures(model):
 
 def build_for(model, x, y, sample_weight) -> None:
     """Makes the variables of a model, in a graph that is thrown away."""
+    if not all(isinstance(leaf, tf.Tensor) for leaf in tf.nest.flatten(x)):  # ragged, sparse
+        model(x, training=False)
+        return
     with tf.__internal__.FuncGraph("build_scratch_graph").as_default():
         placeholders = tf.nest.map_structure(
             lambda tensor: tf.compat.v1.placeholder(tensor.dtype, tensor.shape), x

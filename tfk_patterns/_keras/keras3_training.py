@@ -27,7 +27,10 @@ def symbolic_structures(model):
 
 
 def build_for(model, x, y, sample_weight) -> None:
-    """Makes the variables of a model, and of its compiled loss and metrics, as `fit` does."""
+    """Makes the variables of a model, and of its compiled loss and metrics, as `fit` can."""
+    if not all(isinstance(leaf, tf.Tensor) for leaf in tf.nest.flatten(x)):  # ragged, sparse
+        model(x, training=False)
+        return
     model._symbolic_build(data_batch=(x, y, sample_weight))
 
 
@@ -62,7 +65,7 @@ def unscaled_gradients(optimizer, gradients: list) -> list:
     if not _has_scale(optimizer):
         return gradients
     scale = tf.convert_to_tensor(optimizer.scale_loss(1.0))
-    return map_gradients(lambda values: values / scale, gradients)
+    return map_gradients(lambda values: _exact(values) / scale, gradients)
 
 
 def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
@@ -80,8 +83,13 @@ def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
         weights = [weight for _, weight in pairs]
     if _has_scale(optimizer):
         scale = tf.convert_to_tensor(optimizer.scale_loss(1.0))
-        gradients = map_gradients(lambda values: values * scale, gradients)
+        gradients = map_gradients(lambda values: _exact(values) * scale, gradients)
     optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+
+def _exact(values):
+    """The gradient of a half precision weight in float32, as that of the scale."""
+    return tf.cast(values, tf.float32) if values.dtype.size < 4 else values
 
 
 def _has_scale(optimizer) -> bool:

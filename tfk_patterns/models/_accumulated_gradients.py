@@ -1,5 +1,7 @@
 """Sums of gradients over batches."""
 
+import warnings
+
 import tensorflow as tf
 
 _PREFIX = "accumulated_"  # of what is in files
@@ -14,6 +16,7 @@ class AccumulatedGradients:
 
     def __init__(self):
         self.built = False
+        self.apply = None  # a compiled function of the model, here where Keras 2 does not track it
 
     def build(self, weights: list, optimizer=None) -> None:
         """Makes the variables, and those of the optimizer, unless that is done."""
@@ -70,11 +73,21 @@ class AccumulatedGradients:
             self.clear()
         if not names:
             return store
+        rest = {name: store[name] for name in stored if name not in names}
         self.build(weights)
+        variables = self._variables()
+        values = [store[f"{_PREFIX}{index}"][()] for index in range(len(names))]
+        if [value.shape for value in values] != [tuple(v.shape) for v in variables]:
+            warnings.warn(
+                "The file holds gradients of other trainable weights, which are not applied: a "
+                "layer is frozen that was not.",
+                stacklevel=2,
+            )
+            return rest
         self._moved = set(range(len(weights)))
-        for index, variable in enumerate(self._variables()):
-            variable.assign(store[f"{_PREFIX}{index}"][()])
-        return {name: store[name] for name in stored if name not in names}
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return rest
 
     def _variables(self) -> list[tf.Variable]:
         return [self.batches, self._samples, *self._sums]

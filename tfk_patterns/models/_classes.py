@@ -5,7 +5,6 @@ Keras changes the bases of the class instead, for good: nothing can be derived f
 that has a `call` of its own (docs/findings.md). Here a class of the same name is derived.
 """
 
-import functools
 import inspect
 
 from tensorflow import keras
@@ -35,15 +34,42 @@ def is_functional(args: tuple, kwargs: dict) -> bool:
     return len(args) + len({"inputs", "outputs"} & kwargs.keys()) == 2
 
 
+def check_functional_arguments(cls: type, kwargs: dict) -> None:
+    """Raises a `TypeError` for an argument that no functional model has: Keras 3 drops it."""
+    for name in kwargs.keys() - {"inputs", "outputs", "name", "trainable"}:
+        raise TypeError(
+            f"`{cls.__name__}` takes no argument `{name}` with inputs and outputs. Received: "
+            f"{name}={kwargs[name]!r}"
+        )
+
+
+def check_own_train_step(cls: type) -> None:
+    """Raises a `TypeError` for a `train_step` that does not call that of the base."""
+    code = getattr(vars(cls).get("train_step"), "__code__", None)
+    if code is not None and "train_step" not in code.co_names:
+        raise TypeError(
+            f"`{cls.__name__}.train_step` must call `super().train_step(data)`: the algorithm of "
+            "the base would be lost. Override `compute_gradients` or `apply_gradients`, or derive "
+            "from `keras.Model`. Received: a `train_step` without that call"
+        )
+
+
 def functional_class_of(cls: type) -> type:
     """A class of functional models; itself where it is one."""
     return _joined(cls, _keras.functional_class())
 
 
-@functools.cache
 def _joined(cls: type, kind: type) -> type:
+    """A class of both, made once, and kept by the first."""
     if issubclass(cls, kind):
         return cls
+    attribute = f"_{kind.__name__.lower()}_class"
+    if attribute not in vars(cls):
+        setattr(cls, attribute, _derived(cls, kind))
+    return vars(cls)[attribute]
+
+
+def _derived(cls: type, kind: type) -> type:
     names = ("__module__", "__qualname__", "__doc__")
     joined = type(cls)(cls.__name__, (cls, kind), {name: getattr(cls, name) for name in names})
     package, _, name = keras.utils.get_registered_name(cls).rpartition(">")

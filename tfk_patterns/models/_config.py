@@ -33,7 +33,7 @@ def config_of(model, base: type) -> dict[str, Any]:
     values = {name: getattr(model, name) for name in names}
     return {
         **_network(model),
-        **{name: keras.utils.serialize_keras_object(value) for name, value in values.items()},
+        **{name: _serialized(value) for name, value in values.items()},
     }
 
 
@@ -89,7 +89,12 @@ def _arguments(cls: type, base: type) -> list[str]:
     return names
 
 
+def _serialized(value):
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return value if plain else keras.utils.serialize_keras_object(value)
+
+
 def _deserialized(value, custom_objects):
-    if isinstance(value, dict) and "class_name" in value:
+    if isinstance(value, dict | list | tuple):
         return keras.utils.deserialize_keras_object(value, custom_objects=custom_objects)
     return value

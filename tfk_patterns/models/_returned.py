@@ -41,8 +41,17 @@ def checked(model, returned) -> tuple:
     return list(gradients), loss, predictions
 
 
+def check_loss_and_predictions(model, returned) -> None:
+    """Raises a `TypeError` where the function given to `differentiate` returned something else."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TypeError(
+            f"`function` must return `(loss, predictions)`, in `{type(model).__name__}."
+            f"differentiate`. Received: a {type(returned).__name__}"
+        )
+
+
 def check_gradients(model, gradients, where: str) -> None:
-    """Raises a `ValueError` where gradients are not those of the trainable weights."""
+    """Raises a `TypeError` or `ValueError` where they are not those of the trainable weights."""
     weights = model.trainable_weights
     if len(gradients) != len(weights):
         raise ValueError(
@@ -50,9 +59,16 @@ def check_gradients(model, gradients, where: str) -> None:
             f"their order, `None` where there is none. Received: {len(gradients)} gradients"
         )
     for gradient, weight in zip(gradients, weights, strict=True):
-        if gradient is not None and not tf.TensorShape(weight.shape).is_compatible_with(
-            gradient.shape
-        ):
+        if gradient is None:
+            continue
+        is_gradient = isinstance(gradient, tf.IndexedSlices) or tf.is_tensor(gradient)
+        if not is_gradient or not gradient.dtype.is_floating:
+            pairs = " (the weights that belong to them are known)"
+            raise TypeError(
+                f"{where} must give gradients that are tensors of floats, or `None`"
+                f"{pairs if isinstance(gradient, tuple) else ''}. Received: {gradient!r}"
+            )
+        if not tf.TensorShape(weight.shape).is_compatible_with(gradient.shape):
             raise ValueError(
                 f"{where} must give gradients of the shapes of the trainable weights. Received: a "
                 f"gradient of shape {tuple(gradient.shape)} for {_keras.variable_name(weight)}, "

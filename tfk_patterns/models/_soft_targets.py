@@ -1,4 +1,4 @@
-"""The divergence between a teacher and a student, and whether the two fit."""
+"""The divergence between a teacher and a student."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -54,51 +54,3 @@ def _with_rank(tensor, rank: int) -> tf.Tensor:
     while tensor.shape.rank < rank:
         tensor = tensor[..., tf.newaxis]
     return tensor
-
-
-def check_shapes(wanted, predictions) -> None:
-    """Raises a `ValueError` where the teacher's outputs do not fit those of the student."""
-    shapes = [
-        [tuple(output.shape) for output in tf.nest.flatten(outputs)]
-        for outputs in (wanted, predictions)
-    ]
-    teacher, student = shapes
-    fit = len(teacher) == len(student) and all(
-        tf.TensorShape(one).is_compatible_with(other)
-        for one, other in zip(teacher, student, strict=True)
-    )
-    if not fit:
-        raise ValueError(
-            "`teacher` must have outputs of the student's shapes, (batch, ..., classes). Received: "
-            f"a teacher with outputs of {_text(teacher)} for a student with {_text(student)}"
-        )
-
-
-def _text(shapes: list) -> str:
-    return ", ".join(map(str, shapes))
-
-
-def check_softmax(teacher, from_logits: bool) -> None:
-    """Raises a `ValueError` where a teacher ends in what `from_logits` says it does not."""
-    last = teacher.layers[-1] if teacher.layers else None
-    name = getattr(getattr(last, "activation", None), "__name__", None)
-    ends_in_softmax = name == "softmax" or isinstance(last, keras.layers.Softmax)
-    if (from_logits and ends_in_softmax) or (not from_logits and name == "linear"):
-        raise ValueError(
-            f"`from_logits` must be {not from_logits} for a teacher that ends in "
-            f"{'a softmax' if ends_in_softmax else 'logits'}. Received: from_logits={from_logits}"
-        )
-
-
-def check_logits(loss, from_logits: bool) -> None:
-    """Raises a `ValueError` where a loss of `compile` takes outputs for something else."""
-    takes_logits = None
-    if isinstance(loss, keras.losses.Loss):
-        takes_logits = loss.get_config().get("from_logits")
-    elif "crossentropy" in (loss if isinstance(loss, str) else getattr(loss, "__name__", "")):
-        takes_logits = False  # their default
-    if takes_logits is not None and takes_logits != from_logits:
-        raise ValueError(
-            f"`from_logits` must be what the loss given to `compile` says, {takes_logits}. "
-            f"Received: from_logits={from_logits}, loss={loss!r}"
-        )

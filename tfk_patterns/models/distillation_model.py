@@ -6,17 +6,21 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.models._soft_targets import (
-    check_logits,
-    check_shapes,
-    check_softmax,
-    mean_divergence,
+from tfk_patterns.models._fitting_teacher import (
+    check_inputs,
+    check_loss,
+    check_outputs,
+    check_teacher,
 )
+from tfk_patterns.models._soft_targets import mean_divergence
 from tfk_patterns.models.train_step_model import TrainStepModel
 
 
 class _Held:
-    """Keeps Keras from taking a model for a part of another one."""
+    """Keeps Keras from taking a model for a layer of another one.
+
+    What saves files looks at all attributes of a model, and so finds the property `teacher`.
+    """
 
     def __init__(self, model):
         self.model = model
@@ -35,12 +39,12 @@ class DistillationModel(TrainStepModel):
 
     The teacher is called in inference mode, gets no gradient, and is no layer of the model: its
     weights are not in `weights`, nor in `summary`. A `.keras` or `.weights.h5` file holds it once;
-    `export` leaves it out.
+    `export`, an old `.h5` file and `keras.models.clone_model` do not bring it along.
 
     Args:
         *args: Of `keras.Model` or `keras.Sequential`, as in `TrainStepModel`.
         teacher: A built model that takes the same inputs, with outputs of the same structure and
-            shapes as the student's: `(batch, ..., classes)`.
+            shapes as the student's: `(batch, ..., classes)`, of two classes or more.
         temperature: What logits are divided by, more than 0; the higher, the more the
             probabilities of wrong classes count.
         alpha: The weight of the loss on the targets, in [0, 1]. With 0, `compile` needs no loss.
@@ -82,24 +86,18 @@ class DistillationModel(TrainStepModel):
         from_logits: bool = True,
         **kwargs: Any,
     ):
-        if not isinstance(teacher, keras.Model):
-            raise _validate.type_error("teacher", "a keras.Model", teacher)
-        if not teacher.built:
-            raise ValueError(
-                "`teacher` must be a built, trained model: an unbuilt one has no weights yet. "
-                f"Received: teacher={teacher!r}"
-            )
         temperature = _validate.positive("temperature", temperature)
         alpha = _validate.closed_fraction("alpha", alpha)
         from_logits = _validate.boolean("from_logits", from_logits)
-        check_softmax(teacher, from_logits)
+        check_teacher(teacher, from_logits)
         super().__init__(*args, **kwargs)
         self._held = _Held(teacher)
         self.temperature = temperature
         self.alpha = alpha
         self.from_logits = from_logits
+        check_inputs(teacher, self)
         if getattr(self, "outputs", None) and getattr(teacher, "outputs", None):
-            check_shapes(teacher.outputs, self.outputs)
+            check_outputs(teacher.outputs, self.outputs)
 
     @property
     def teacher(self) -> keras.Model:
@@ -114,7 +112,7 @@ class DistillationModel(TrainStepModel):
                 f"Received: loss=None, alpha={self.alpha}"
             )
         for loss in losses:
-            check_logits(loss, self.from_logits)
+            check_loss(loss, self.from_logits)
 
     def compute_gradients(self, x, y, sample_weight):
         wanted = self.teacher(x, training=False)
@@ -125,7 +123,7 @@ class DistillationModel(TrainStepModel):
             loss, predictions = self.forward_pass(x, y, sample_weight)
         else:
             loss, predictions = 0.0, self(x, training=True)
-        check_shapes(wanted, predictions)
+        check_outputs(wanted, predictions)
         divergence = mean_divergence(
             wanted, predictions, sample_weight, self.temperature, self.from_logits
         )

@@ -25,10 +25,12 @@ class GradientAccumulationModel(TrainStepModel):
 
     Of the last group of an epoch, which may be incomplete, `fit` applies the mean, before the
     epoch is validated; or with `last_group="carry"` leaves it to be completed in the next epoch,
-    also in another call of `fit`. Files keep what is not yet applied. In a loop of your own call
-    `apply_incomplete_group` at the end of an epoch.
+    also in another call of `fit`. `.keras` and `.weights.h5` files keep what is not yet applied,
+    for such a model with the same trainable weights; a checkpoint of TensorFlow does not. In a loop
+    of your own call `apply_incomplete_group` at the end of an epoch.
 
-    Sparse gradients, as of `Embedding`, are added up as dense ones.
+    Sparse gradients, as of `Embedding`, are added up as dense ones. In mixed precision a batch
+    whose gradients are not finite takes its group with it.
 
     Args:
         *args: Of `keras.Model` or `keras.Sequential`, as in `TrainStepModel`.
@@ -61,7 +63,6 @@ class GradientAccumulationModel(TrainStepModel):
         self.steps = steps
         self.last_group = last_group
         self._group = AccumulatedGradients()
-        self._apply_group = None
 
     def _check_compiled(self) -> None:
         if self._sums_samples():
@@ -79,7 +80,7 @@ class GradientAccumulationModel(TrainStepModel):
 
     def make_train_function(self, force: bool = False):
         if force or self.train_function is None:
-            self._apply_group = None  # it was traced with what `compile` was given before
+            self._group.apply = None  # it was traced with what `compile` was given before
         return super().make_train_function(force)
 
     def fit(self, *args: Any, **kwargs: Any):
@@ -94,10 +95,10 @@ class GradientAccumulationModel(TrainStepModel):
         """Applies what an incomplete group holds, where there is any."""
         if not self._group.built:
             return
-        if self._apply_group is None:
+        if self._group.apply is None:
             run = self._run_on_replicas
-            self._apply_group = run if self.run_eagerly else tf.function(run)
-        self._apply_group()
+            self._group.apply = run if self.run_eagerly else tf.function(run)
+        self._group.apply()
 
     def _run_on_replicas(self) -> None:
         self.distribute_strategy.run(self._apply_started_group)

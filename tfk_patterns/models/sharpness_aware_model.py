@@ -81,18 +81,22 @@ class SharpnessAwareModel(TrainStepModel):
 
     def _moves(self, weights, gradients) -> list:
         """How far each weight is moved up the loss; `None` where it has no gradient."""
-        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        if self.adaptive:
-            dense = [None if g is None else g * w for g, w in zip(dense, weights, strict=True)]
-        exact = [tf.cast(g, _at_least_float32(g.dtype)) for g in dense if g is not None]
-        if not exact:
-            return dense  # of which the optimizer complains
-        factor = tf.math.divide_no_nan(self.rho, tf.linalg.global_norm(exact))
-        moves = _keras.map_gradients(lambda g: g * tf.cast(factor, g.dtype), dense)
-        if self.adaptive:
-            return [None if m is None else m * w for m, w in zip(moves, weights, strict=True)]
-        return moves
+        scales = [tf.abs(_exact(weight)) if self.adaptive else 1.0 for weight in weights]
+        scaled = [
+            None if gradient is None else _exact(gradient) * scale
+            for gradient, scale in zip(gradients, scales, strict=True)
+        ]
+        there = [one for one in scaled if one is not None]
+        if not there:
+            return scaled  # of which the optimizer complains
+        factor = tf.math.divide_no_nan(self.rho, tf.linalg.global_norm(there))
+        return [
+            None if one is None else tf.cast(factor * one * scale, weight.dtype)
+            for one, scale, weight in zip(scaled, scales, weights, strict=True)
+        ]
 
 
-def _at_least_float32(dtype: tf.DType) -> tf.DType:
-    return tf.float32 if dtype.size < 4 else dtype
+def _exact(tensor) -> tf.Tensor:
+    """A gradient or weight, dense, in float32 at least."""
+    tensor = tf.convert_to_tensor(tensor)
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor

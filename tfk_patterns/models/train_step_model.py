@@ -9,11 +9,21 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns.models._classes import class_for_arguments, functional_class_of, is_functional
+from tfk_patterns.models._classes import (
+    check_functional_arguments,
+    check_own_train_step,
+    class_for_arguments,
+    functional_class_of,
+    is_functional,
+)
 from tfk_patterns.models._config import config_of, model_from_config
 from tfk_patterns.models._kept_values import put_back
 from tfk_patterns.models._replicas import mean_over_replicas, replica_count, samples_in
-from tfk_patterns.models._returned import check_gradients, checked
+from tfk_patterns.models._returned import (
+    check_gradients,
+    check_loss_and_predictions,
+    checked,
+)
 
 
 @_keras.register
@@ -24,17 +34,20 @@ class TrainStepModel(keras.Model):
     trains as `keras.Model` does. The base sees to the logs and the metrics of `compile`, sample and
     class weights, clipping, the scale of the loss in mixed precision, replicas (with shares of a
     batch that differ in size too), `steps_per_execution`, `run_eagerly` and `jit_compile`, in
-    `fit`, `train_on_batch`, `evaluate` and `predict`.
+    `fit`, `train_on_batch`, `evaluate` and `predict`, wherever Keras itself can. Both methods are
+    traced: what depends on the value of a tensor is `tf.cond` or `tf.where`, not Python's `if`.
 
     It is made as `keras.Model` is: `TrainStepModel(inputs, outputs)`, or by a class with a `call`;
-    and as `keras.Sequential`: `TrainStepModel([layer, ...])`. The constructor of a derived class
+    and as `keras.Sequential`: `TrainStepModel([layer, ...])`; a functional model that is there
+    already, as `TrainStepModel(model.inputs, model.outputs)`. The constructor of a derived class
     hands on what is not its own, as `__init__(self, *args, strength=0.1, **kwargs)` with
-    `super().__init__(*args, **kwargs)`, and keeps each argument as an attribute of the same name:
-    then files bring it back, and there is no `get_config` to write.
+    `super().__init__(*args, **kwargs)`, and keeps each argument, as it was given, as an attribute
+    of the same name: then files bring it back, and there is no `get_config` to write.
 
     The loss that `compute_gradients` returns is logged as `loss`; `evaluate` logs that of
-    `compute_loss`. What an algorithm counts must be in variables: `self.optimizer.iterations` are
-    the steps taken so far.
+    `compute_loss`, which an algorithm without a compiled loss overrides, too, to be evaluated. What
+    an algorithm counts must be in variables: `self.optimizer.iterations` are the steps taken so
+    far; others are made by `self.add_weight` in the constructor, after `super().__init__`.
 
     Layers that synchronise statistics over replicas are exact where the replicas' shares of a batch
     are equal. `keras.models.clone_model` of Keras 3 makes a functional model with the defaults of
@@ -47,8 +60,8 @@ class TrainStepModel(keras.Model):
 
     Raises:
         NotImplementedError: On saving, an argument of the constructor is no attribute.
-        TypeError: In the first step, `compute_gradients` returns something else, or its parts have
-            wrong types.
+        TypeError: A class has a `train_step` that does not call this one. In the first step,
+            `compute_gradients` returns something else, or its parts have wrong types.
         ValueError: In the first step, the gradients do not fit the trainable weights, the loss is
             no scalar, or there is none to compute.
 
@@ -73,10 +86,21 @@ class TrainStepModel(keras.Model):
     def __new__(cls, *args, **kwargs):
         return super().__new__(class_for_arguments(cls, args, kwargs), *args, **kwargs)
 
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        check_own_train_step(cls)
+
     def __init__(self, *args: Any, **kwargs: Any):
         # A constructor of its own may have made these tensors.
         if is_functional(args, kwargs) and not isinstance(self, keras.Sequential):
             object.__setattr__(self, "__class__", functional_class_of(type(self)))
+            check_functional_arguments(type(self), kwargs)
+        elif args and not isinstance(self, keras.Sequential):
+            raise TypeError(
+                f"`{type(self).__name__}` takes inputs and outputs, a list of layers, or nothing "
+                "but keywords; an existing model as its `inputs` and `outputs`. Received: "
+                + ", ".join(map(repr, args))
+            )
         super().__init__(*args, **kwargs)
 
     def compute_gradients(self, x, y, sample_weight):
@@ -105,7 +129,8 @@ class TrainStepModel(keras.Model):
 
         Args:
             gradients: A gradient for each of `self.trainable_weights`, or `None`: the mean over
-                the whole batch, equal on all replicas, in the units of the loss, not clipped.
+                the whole batch, equal on all replicas, in the units of the loss, not clipped. In
+                mixed precision they may be infinite or NaN: then the optimizer skips the step.
         """
         gradients = list(gradients)
         check_gradients(self, gradients, f"`{type(self).__name__}.apply_gradients`")
@@ -138,14 +163,18 @@ class TrainStepModel(keras.Model):
         """The gradients of a loss with respect to the trainable weights, right in float16 too.
 
         Args:
-            function: Called without arguments, it returns `(loss, predictions)`.
+            function: Called without arguments, it returns `(loss, predictions)`. The loss of
+                `forward_pass` has all its parts; to another one add `sum(self.losses)`, what layers
+                and regularisers add.
 
         Returns:
             `(gradients, loss, predictions)`, as `compute_gradients` does.
         """
         replicas = replica_count()
         with tf.GradientTape() as tape:
-            loss, predictions = function()
+            returned = function()
+            check_loss_and_predictions(self, returned)
+            loss, predictions = returned
             # As a share of the whole, so that half precision overflows no earlier than on one.
             share = loss if replicas == 1 else loss / replicas
             scaled = _keras.scaled_loss(self.optimizer, share)
@@ -181,7 +210,7 @@ class TrainStepModel(keras.Model):
         return super().make_train_function(force)
 
     def train_step(self, data):
-        """One step of `fit`: override `compute_gradients` or `apply_gradients`, not this."""
+        """One step of `fit`. Override it to change the data alone, and call this one."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(_tensors(data))
         if not self.built:
             _keras.build_for(self, x, y, sample_weight)
@@ -202,7 +231,8 @@ class TrainStepModel(keras.Model):
     def _check_loss(self, y) -> None:
         if not (self._has_compiled_loss() or self.losses):
             raise ValueError(
-                "`loss` must be given to `compile`, where no layer adds one. Received: loss=None"
+                "`loss` must be given to `compile`, where no layer adds one and the model has no "
+                "`compute_loss` of its own. Received: loss=None"
             )
         if y is None and self._has_compiled_loss():
             raise ValueError(

@@ -139,12 +139,23 @@ class NormalisedTwice(keras.layers.Layer):
         return self.norm(inputs)
 
 
+def cannot_be_traced():
+    """Whether it is so on this processor: oneDNN makes one op of the layer on some alone."""
+    traced = tf.function(NormalisedTwice(), input_signature=[tf.TensorSpec([None, 5, 3])])
+    try:
+        traced(STEPS)
+    except tf.errors.InvalidArgumentError:
+        return True
+    return False
+
+
 def test_a_layer_of_keras_that_cannot_be_traced_leaves_nothing_to_compare():
     case = LayerCase(NormalisedTwice, STEPS)
     (result,) = check_layer(case, checks=["unknown_dimensions"]).results
-    assert result.verdict == ("passed" if _keras.GENERATION == 3 else "skipped")
+    faulty = cannot_be_traced()
+    assert result.verdict == ("skipped" if faulty else "passed")
     excused = "Keras' own LayerNormalization is wrong for an unknown size" in result.reason
-    assert excused == (_keras.GENERATION == 2)
+    assert excused == faulty
 
 
 class NeedsOneOfTwoAxes(keras.layers.Layer):

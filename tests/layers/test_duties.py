@@ -193,6 +193,7 @@ def test_export(case, tmp_path):
     assert not np.array_equal(outputs, again)
 
 
+@pytest.mark.slow  # the harness compares a step of each on two replicas
 @each_case
 def test_two_replicas_train(case, two_replicas):
     """As on one device, where nothing is random and the replicas' statistics are not their own."""

@@ -251,7 +251,8 @@ def test_a_metric_object_is_copied_and_renamed(given):
     np.testing.assert_allclose(logs["seen_wrong"], [(2 - labels == right).mean()] * 2, **CLOSE)
 
 
-@pytest.mark.parametrize("samples", [11, 9])  # the last batch: 2 and 1, 1 and none
+# The last batch: 2 and 1, 1 and none.
+@pytest.mark.parametrize("samples", [pytest.param(11, marks=pytest.mark.slow), 9])
 def test_two_replicas(samples, two_replicas):
     with two_replicas.scope():
         model = functional(Tracked(name="seen"))

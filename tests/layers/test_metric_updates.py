@@ -106,7 +106,9 @@ def test_an_extreme_of_infinities_is_one(metric, value):
     assert float(layer.metrics[0].result()) == value
 
 
-@pytest.mark.parametrize("how", ["keras_file", "weights_file"])
+@pytest.mark.parametrize(
+    "how", ["keras_file", pytest.param("weights_file", marks=pytest.mark.slow)]
+)
 def test_files_load_for_another_number_of_replicas(how, two_replicas, tmp_path):
     def make():
         model = keras.Sequential(

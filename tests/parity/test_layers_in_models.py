@@ -23,6 +23,7 @@ def case(**expected_failures):
     return ModelCase(two_layers, X, Y, expected_failures=expected_failures)
 
 
+@pytest.mark.slow
 def test_each_result_is_under_the_name_of_its_layer():
     report = check_model(case(), checks=["custom_layers"], on_fail="report")
     labels = [result.label for result in report.results]
@@ -66,6 +67,7 @@ def test_a_layer_that_passes_against_expectation_fails():
     assert (result.label, result.verdict) == ("mean_over_batch: outputs", "xpass")
 
 
+@pytest.mark.slow
 def test_a_name_that_no_layer_has_is_said():
     expected = {**EXPECTED, "annealled: python_state": "misspelt"}
     report = check_model(case(**expected), checks=["custom_layers"], on_fail="report")

@@ -103,6 +103,17 @@ def test_a_train_step_that_drops_the_algorithm():
                 return {"loss": tf.reduce_mean(self(data[0]))}
 
 
+def test_a_train_step_that_goes_on_in_a_function_of_its_own():
+    class Guarded(TrainStepModel):
+        def train_step(self, data):
+            def step():
+                return super(Guarded, self).train_step(data)
+
+            return step()
+
+    assert np.isfinite(fit(Guarded(*network())).history["loss"]).all()
+
+
 def test_a_train_step_that_changes_the_data():
     class Halved(TrainStepModel):
         def train_step(self, data):

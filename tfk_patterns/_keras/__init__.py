@@ -94,11 +94,11 @@ compiled_losses = _training.compiled_losses
 functional_class = _training.functional_class
 functional_config = _training.functional_config
 log_loss = _training.log_loss
+logged_by_compute_loss = _training.logged_by_compute_loss
 scaled_loss = _training.scaled_loss
 symbolic_structures = _training.symbolic_structures
 total_loss = _training.total_loss
 unscaled_gradients = _training.unscaled_gradients
-without_logged_loss = _training.without_logged_loss
 
 __all__ = [
     "ADDS_UP_ROWS",
@@ -138,6 +138,7 @@ __all__ = [
     "is_stateless",
     "keep_losses_per_replica",
     "log_loss",
+    "logged_by_compute_loss",
     "loss_of",
     "loss_scale",
     "map_gradients",
@@ -176,5 +177,4 @@ __all__ = [
     "variable_name",
     "without_autocast",
     "without_global_seed",
-    "without_logged_loss",
 ]

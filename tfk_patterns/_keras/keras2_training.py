@@ -1,8 +1,6 @@
 """What models with their own `train_step` need of Keras 2."""
 
-import contextlib
 import importlib
-from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow import keras
@@ -53,16 +51,9 @@ def compiled_losses(model) -> list:
     return tf.nest.flatten(model.compiled_loss._user_losses)
 
 
-@contextlib.contextmanager
-def without_logged_loss(model) -> Iterator[None]:
-    """The metric `loss` is left alone inside, which `compute_loss` updates."""
-    variables = model.compiled_loss._total_loss_mean.variables
-    values = [tf.identity(variable) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+def logged_by_compute_loss(model) -> list[tf.Variable]:
+    """The variables of the metric `loss`, where `compute_loss` updates it."""
+    return model.compiled_loss._total_loss_mean.variables
 
 
 def log_loss(model, loss, rows, predictions) -> None:

@@ -1,6 +1,5 @@
 """What models with their own `train_step` need of Keras 3."""
 
-import contextlib
 import importlib
 
 import tensorflow as tf
@@ -45,9 +44,9 @@ def compiled_losses(model) -> list:
     return [] if container is None else tf.nest.flatten(container._user_loss)
 
 
-def without_logged_loss(model):
-    """The metric `loss` is left alone inside: here `compute_loss` does not touch it."""
-    return contextlib.nullcontext()
+def logged_by_compute_loss(model) -> list[tf.Variable]:
+    """The variables of the metric `loss`, where `compute_loss` updates it: here it does not."""
+    return []
 
 
 def log_loss(model, loss, rows, predictions) -> None:

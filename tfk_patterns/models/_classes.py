@@ -6,6 +6,7 @@ that has a `call` of its own (docs/findings.md). Here a class of the same name i
 """
 
 import inspect
+import types
 
 from tensorflow import keras
 
@@ -46,12 +47,18 @@ def check_functional_arguments(cls: type, kwargs: dict) -> None:
 def check_own_train_step(cls: type) -> None:
     """Raises a `TypeError` for a `train_step` that does not call that of the base."""
     code = getattr(vars(cls).get("train_step"), "__code__", None)
-    if code is not None and "train_step" not in code.co_names:
+    if code is not None and not _names(code, "train_step"):
         raise TypeError(
             f"`{cls.__name__}.train_step` must call `super().train_step(data)`: the algorithm of "
             "the base would be lost. Override `compute_gradients` or `apply_gradients`, or derive "
             "from `keras.Model`. Received: a `train_step` without that call"
         )
+
+
+def _names(code, name: str) -> bool:
+    """Whether code, or a function in it, uses a name."""
+    inner = (one for one in code.co_consts if isinstance(one, types.CodeType))
+    return name in code.co_names or any(_names(one, name) for one in inner)
 
 
 def functional_class_of(cls: type) -> type:

@@ -37,7 +37,7 @@ def mean_over_replicas(gradients: list, x, sums: bool) -> list:
     if context.num_replicas_in_sync == 1:
         return gradients
     samples = tf.cast(samples_in(x), tf.float32)
-    share = samples / context.all_reduce(tf.distribute.ReduceOp.SUM, samples)
+    share = samples / sum_over_replicas(samples)
     if sums:
         share = tf.constant(1 / context.num_replicas_in_sync)
     shares = _keras.map_gradients(lambda values: values * tf.cast(share, values.dtype), gradients)

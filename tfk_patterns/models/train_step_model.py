@@ -155,7 +155,7 @@ class TrainStepModel(keras.Model):
         predictions = self(x, training=training)
         if not _keras.overrides(self, "compute_loss"):
             self._check_loss(y)
-        with _keras.without_logged_loss(self):
+        with put_back(_keras.logged_by_compute_loss(self)):  # `train_step` logs
             loss = _keras.total_loss(self, x, y, predictions, sample_weight, training)
         return (loss if replica_count() == 1 else loss * replica_count()), predictions
 

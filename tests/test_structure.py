@@ -30,11 +30,12 @@ STRAYS = {
     ),
 }
 # Who may import whom, inside the package: folder -> folders it may import.
-SHARED = {"_keras", "_validate", "_render"}
+SHARED = {"_keras", "_replicas", "_validate", "_render"}
 MAY_IMPORT = {
     "layers": SHARED,
     "models": SHARED | {"layers"},
     "parity": SHARED,
+    "training": SHARED,
     "_commands": SHARED | {"parity"},
     "_keras": set(),
 }

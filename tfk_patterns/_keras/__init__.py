@@ -90,15 +90,23 @@ run_in_mode = _islands.run_in_mode
 runs_eagerly = _islands.runs_eagerly
 apply_mean_gradients = _training.apply_mean_gradients
 build_for = _training.build_for
+build_step = _training.build_step
 compiled_losses = _training.compiled_losses
+compiled_trainable_state = _training.compiled_trainable_state
 functional_class = _training.functional_class
 functional_config = _training.functional_config
+generator_states = _training.generator_states
+log_computed_loss = _training.log_computed_loss
 log_loss = _training.log_loss
 logged_by_compute_loss = _training.logged_by_compute_loss
 scaled_loss = _training.scaled_loss
+step_counter = _training.step_counter
+steps_per_execution = _training.steps_per_execution
 symbolic_structures = _training.symbolic_structures
+tensorflow_variable = _training.tensorflow_variable
 total_loss = _training.total_loss
 unscaled_gradients = _training.unscaled_gradients
+update_metrics = _training.update_metrics
 
 __all__ = [
     "ADDS_UP_ROWS",
@@ -116,14 +124,17 @@ __all__ = [
     "bookkeeping",
     "build_for",
     "build_on_replicas",
+    "build_step",
     "call_exported",
     "check_generation_of",
     "compiled_losses",
+    "compiled_trainable_state",
     "compiles_with_xla",
     "defines",
     "exports",
     "functional_class",
     "functional_config",
+    "generator_states",
     "global_policy",
     "global_settings",
     "holds_python_code",
@@ -137,6 +148,7 @@ __all__ = [
     "is_metric",
     "is_stateless",
     "keep_losses_per_replica",
+    "log_computed_loss",
     "log_loss",
     "logged_by_compute_loss",
     "loss_of",
@@ -165,15 +177,19 @@ __all__ = [
     "shape_argument",
     "split_variables",
     "state_variables",
+    "step_counter",
+    "steps_per_execution",
     "sublayers",
     "supports_jit",
     "symbolic_structures",
+    "tensorflow_variable",
     "tensorflow_variables_of",
     "total_loss",
     "traced_output_spec",
     "trainable_variables",
     "training_of_call",
     "unscaled_gradients",
+    "update_metrics",
     "variable_name",
     "without_autocast",
     "without_global_seed",

@@ -5,7 +5,7 @@ import importlib
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns._keras.common import scales_loss
+from tfk_patterns._keras.common import overrides, scales_loss, sublayers
 
 
 def functional_class() -> type:
@@ -81,3 +81,59 @@ def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
         optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
     else:
         optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+
+def build_step(model, x, y, sample_weight) -> None:
+    """Makes all variables of a training step, from tensors or their specs."""
+    if not (model.built and model.compiled_loss.built and model.compiled_metrics.built):
+        with tf.__internal__.FuncGraph("build_scratch_graph").as_default():
+            inputs, targets = tf.nest.map_structure(
+                lambda tensor: tf.compat.v1.placeholder(tensor.dtype, tensor.shape), (x, y)
+            )
+            predictions = model(inputs, training=False)
+        if not model.compiled_loss.built:
+            model.compiled_loss.build(predictions)
+        if not model.compiled_metrics.built:
+            model.compiled_metrics.build(predictions, targets)
+    build = getattr(model.optimizer, "build", None) or model.optimizer._create_all_weights
+    build(model.trainable_variables)
+
+
+def log_computed_loss(model, loss, rows) -> None:
+    """Updates the metric `loss`, where `compute_loss` has not: here it has."""
+
+
+def update_metrics(model, x, y, predictions, sample_weight):
+    """Updates the compiled metrics; what a `compute_metrics` of the model's own returns."""
+    if overrides(model, "compute_metrics"):
+        return model.compute_metrics(x, y, predictions, sample_weight)
+    # Keras' own would add the results of all replicas up, in each step.
+    model.compiled_metrics.update_state(y, predictions, sample_weight)
+    return {}
+
+
+def steps_per_execution(model) -> int:
+    """What `compile` was given."""
+    return int(model.steps_per_execution.numpy())
+
+
+def step_counter(model, kind: str) -> tf.Variable:
+    """The variable that counts the steps of a kind: "train", "test" or "predict"."""
+    return getattr(model, f"_{kind}_counter")
+
+
+def generator_states(model) -> list:
+    """The states of random generators that are not among the variables."""
+    holders = [getattr(layer, "_random_generator", None) for layer in sublayers(model)]
+    generators = [getattr(holder, "_generator", None) for holder in holders]
+    return [generator.state for generator in generators if generator is not None]
+
+
+def tensorflow_variable(variable) -> tf.Variable:
+    """The variable of TensorFlow in a variable of Keras."""
+    return variable
+
+
+def compiled_trainable_state(model):
+    """Context manager: layers are trainable as they were in `compile`, as in `fit`."""
+    return _private("training_utils").RespectCompiledTrainableState(model)

@@ -1,5 +1,6 @@
 """What models with their own `train_step` need of Keras 3."""
 
+import contextlib
 import importlib
 
 import tensorflow as tf
@@ -93,3 +94,43 @@ def _exact(values):
 
 def _has_scale(optimizer) -> bool:
     return scales_loss(optimizer) or optimizer.loss_scale_factor is not None
+
+
+def build_step(model, x, y, sample_weight) -> None:
+    """Makes all variables of a training step, from tensors or their specs."""
+    model._symbolic_build(data_batch=(x, y, sample_weight))
+
+
+def log_computed_loss(model, loss, rows) -> None:
+    """Updates the metric `loss`, where `compute_loss` has not."""
+    model._loss_tracker.update_state(loss, sample_weight=rows)
+
+
+def update_metrics(model, x, y, predictions, sample_weight):
+    """Updates the compiled metrics; what `compute_metrics` returns on this replica."""
+    return model.compute_metrics(x, y, predictions, sample_weight)
+
+
+def steps_per_execution(model) -> int:
+    """What `compile` was given."""
+    return model.steps_per_execution
+
+
+def step_counter(model, kind: str):
+    """The variable that counts the steps of a kind, where Keras has one: here it has none."""
+    return None
+
+
+def generator_states(model) -> list:
+    """The states of random generators that are not among the variables: there are none."""
+    return []
+
+
+def tensorflow_variable(variable) -> tf.Variable:
+    """The variable of TensorFlow in a variable of Keras."""
+    return variable if isinstance(variable, tf.Variable) else variable.value
+
+
+def compiled_trainable_state(model):
+    """Context manager: layers are trainable as in `compile`; here they are as they are."""
+    return contextlib.nullcontext()

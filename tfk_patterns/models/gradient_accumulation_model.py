@@ -8,8 +8,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
+from tfk_patterns._replicas import run_where, sum_over_replicas
 from tfk_patterns.models._accumulated_gradients import AccumulatedGradients
-from tfk_patterns.models._replicas import run_where, sum_over_replicas
 from tfk_patterns.models.train_step_model import TrainStepModel
 
 
@@ -86,10 +86,13 @@ class GradientAccumulationModel(TrainStepModel):
     def fit(self, *args: Any, **kwargs: Any):
         """As `keras.Model.fit`."""
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        if self.last_group == "apply":
+        for callback in self._own_callbacks():
             given = call.arguments.get("callbacks")
-            call.arguments["callbacks"] = _preceded(given, _ApplyLastGroup(), self)
+            call.arguments["callbacks"] = _preceded(given, callback, self)
         return super().fit(*call.args, **call.kwargs)
+
+    def _own_callbacks(self) -> list:
+        return [_ApplyLastGroup()] if self.last_group == "apply" else []
 
     def apply_incomplete_group(self) -> None:
         """Applies what an incomplete group holds, where there is any."""

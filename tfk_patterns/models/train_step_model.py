@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
+from tfk_patterns._replicas import mean_over_replicas, replica_count, samples_in
 from tfk_patterns.models._classes import (
     check_functional_arguments,
     check_own_train_step,
@@ -18,7 +19,6 @@ from tfk_patterns.models._classes import (
 )
 from tfk_patterns.models._config import config_of, model_from_config
 from tfk_patterns.models._kept_values import put_back
-from tfk_patterns.models._replicas import mean_over_replicas, replica_count, samples_in
 from tfk_patterns.models._returned import (
     check_gradients,
     check_loss_and_predictions,
@@ -241,6 +241,10 @@ class TrainStepModel(keras.Model):
 
     def _check_compiled(self) -> None:
         """Raises where this model cannot train with what was given to `compile`."""
+
+    def _own_callbacks(self) -> list:
+        """The callbacks that belong to the algorithm, for whoever trains by another loop."""
+        return []
 
     def _use_gradients(self, gradients, samples) -> None:
         self.apply_gradients(gradients)

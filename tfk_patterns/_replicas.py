@@ -33,17 +33,28 @@ def mean_over_replicas(gradients: list, x, sums: bool) -> list:
         x: The inputs of this replica.
         sums: Whether the loss is a sum over samples, so that replicas count alike.
     """
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
+    if replica_count() == 1:
         return gradients
+    share = tf.constant(1 / replica_count()) if sums else share_of_samples(x)
+    return sum_gradients(
+        _keras.map_gradients(lambda values: values * tf.cast(share, values.dtype), gradients)
+    )
+
+
+def share_of_samples(x) -> tf.Tensor:
+    """The part of the whole batch's samples that this replica has, in [0, 1]."""
     samples = tf.cast(samples_in(x), tf.float32)
-    share = samples / sum_over_replicas(samples)
-    if sums:
-        share = tf.constant(1 / context.num_replicas_in_sync)
-    shares = _keras.map_gradients(lambda values: values * tf.cast(share, values.dtype), gradients)
-    there = [gradient for gradient in shares if gradient is not None]
-    reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there) if there else [])
-    return [None if gradient is None else next(reduced) for gradient in shares]
+    return samples / sum_over_replicas(samples)
+
+
+def sum_gradients(gradients: list) -> list:
+    """The sums of the replicas' gradients, `None`s and sparse ones too, which all of them get."""
+    there = [gradient for gradient in gradients if gradient is not None]
+    if there and replica_count() > 1:
+        context = tf.distribute.get_replica_context()
+        there = context.all_reduce(tf.distribute.ReduceOp.SUM, there)
+    reduced = iter(there)
+    return [None if gradient is None else next(reduced) for gradient in gradients]
 
 
 def run_where(predicate: tf.Tensor, function: Callable[[], None]) -> None:

@@ -1,0 +1,5 @@
+"""The explicit training loop, from one process to many machines."""
+
+from tfk_patterns.training.training_loop import TrainingLoop
+
+__all__ = ["TrainingLoop"]

@@ -1,0 +1,128 @@
+"""The checkpoints of a run: what is in one, when it is written, where to go on."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from tfk_patterns.training._callbacks import Memories
+from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
+from tfk_patterns.training._reproducibility import check_reproducible
+from tfk_patterns.training._results import numbers
+from tfk_patterns.training._traced import traced, warn_of_random_operations
+from tfk_patterns.training._training_state import TrainingState
+from tfk_patterns.training._workers import gather_from_workers, worker_count, worker_index
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a run is.
+
+    Attributes:
+        epoch: The epoch.
+        step: The steps of the epoch that are done.
+        logs: The last logs.
+        stopped: Whether a callback has ended the training.
+    """
+
+    epoch: int
+    step: int = 0
+    logs: dict = dataclasses.field(default_factory=dict)
+    stopped: bool = False
+
+
+def checkpoints_of(loop, callbacks, train_function, data, validation):
+    """The checkpoints of a run of `fit`, or what stands for none."""
+    if loop.checkpoint_dir is None:
+        return NoCheckpoints()
+    once = data.steps_per_epoch is not None
+    for batches, iterated_once in ((data, once), (validation, False)):
+        if batches is not None:
+            check_reproducible(batches.name, batches.dataset, iterated_once=iterated_once)
+    return Checkpoints(loop, callbacks, train_function, data)
+
+
+class NoCheckpoints:
+    """Stands for checkpoints where there are none."""
+
+    def restore(self, start: Place) -> Place:
+        return start
+
+    def save(self, place: Place) -> None:
+        pass
+
+    def save_if_due(self, place: Place) -> None:
+        pass
+
+
+class Checkpoints:
+    """The checkpoints of one run of `fit`, in a folder for each worker."""
+
+    def __init__(self, loop, callbacks, train_function, data):
+        self._strategy = loop.strategy
+        self._save_freq = loop.save_freq
+        self._first_epoch = data.first_epoch
+        folder = Path(os.fspath(loop.checkpoint_dir))
+        if worker_count(self._strategy) > 1:
+            folder /= f"worker-{worker_index(self._strategy)}"
+        self._files = CheckpointFiles(folder)
+        self._memories = Memories(callbacks.callbacks)
+        step = traced(train_function, data)
+        warn_of_random_operations(step)
+        self._state = TrainingState(loop.model, step)
+
+    def restore(self, start: Place) -> Place:
+        """Goes on from the newest checkpoint that all workers have, if there is one."""
+        key = self._newest()
+        if key is None:
+            self._files.remove_after((-1, 0))
+            self._last_saved = start
+            return start
+        path = str(self._files.path(key))
+        arrays, facts = self._files.read(key)
+        if facts["first_epoch"] != self._first_epoch:
+            raise ValueError(
+                f"`initial_epoch` must be that of the run in {path}, {facts['first_epoch']}; give "
+                "another run a `checkpoint_dir` of its own. Received: "
+                f"initial_epoch={self._first_epoch}"
+            )
+        self._memories.check(facts["callbacks"], path)
+        self._state.restore(arrays, path)
+        self._memories.restore(arrays, facts["callbacks"])
+        self._files.remove_after(key)  # they may not fit those that will be written now
+        self._last_saved = Place(**facts["place"])
+        return self._last_saved
+
+    def save(self, place: Place) -> None:
+        """Writes a checkpoint."""
+        place = dataclasses.replace(place, logs=numbers(place.logs))
+        arrays, memories = self._memories.values()
+        facts = {
+            "place": dataclasses.asdict(place),
+            "first_epoch": self._first_epoch,
+            "callbacks": memories,
+        }
+        arrays.update(self._state.values())
+        self._files.write((place.epoch, place.step), arrays, facts)
+        self._last_saved = place
+
+    def save_if_due(self, place: Place) -> None:
+        """Writes a checkpoint, if it is time for one within an epoch."""
+        if self._save_freq == "epoch":
+            return
+        saved = self._last_saved.step if self._last_saved.epoch == place.epoch else 0
+        if place.step - saved >= self._save_freq:
+            self.save(place)
+
+    def _newest(self):
+        here = self._files.keys()[-KEPT:]
+        padded = [(-1, -1)] * (KEPT - len(here)) + here
+        rows = gather_from_workers(self._strategy, [number for key in padded for number in key])
+        by_worker = [set(zip(row[::2], row[1::2], strict=True)) - {(-1, -1)} for row in rows]
+        common = set.intersection(*by_worker)
+        if not common and any(len(keys) > 1 for keys in by_worker):
+            raise ValueError(
+                "`checkpoint_dir` must hold a checkpoint that all workers have; where one has lost "
+                "its own, remove the others', to start anew. Received, by worker, checkpoints of "
+                "(epoch, step) " + ", ".join(str(sorted(keys)) for keys in by_worker)
+            )
+        return max(common, default=None)

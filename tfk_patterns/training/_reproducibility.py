@@ -1,0 +1,133 @@
+"""Whether a dataset gives the same batches again after a restart."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from tfk_patterns.training._batches import made
+
+# Datasets that draw, and which of their inputs are the two seeds.
+_SEEDS = {
+    "ShuffleDatasetV3": (2, 3),
+    "RandomDataset": (0, 1),
+    "RandomDatasetV2": (0, 1),
+    "SamplingDataset": (2, 3),
+}
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+STATEFUL_RANDOM = frozenset(
+    (
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "RandomGamma",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "TruncatedNormal",
+    )
+)
+_INSTEAD = "give a function of the epoch that makes the dataset, `lambda epoch: ...`"
+
+
+def check_reproducible(name: str, dataset, *, iterated_once: bool) -> None:
+    """Raises where a dataset, or a function of the epoch, does not give the same batches again.
+
+    Args:
+        name: Of the argument.
+        dataset: The dataset, or the function.
+        iterated_once: Whether all epochs are one iteration over the dataset.
+
+    Raises:
+        ValueError: It does not, with the reason and what to do instead.
+    """
+    if isinstance(dataset, Callable):
+        first, second = (made(name, dataset, 0) for _ in range(2))
+        _check(name, first, again=False, python=True)
+        if _digest(first, name) != _digest(second, name):
+            raise _refused(
+                name,
+                "asked twice for epoch 0, the function gives two different datasets",
+                "let all in it depend on the epoch alone, as `shuffle(n, seed=epoch)` does",
+            )
+    elif isinstance(dataset, tf.data.Dataset):
+        _check(name, dataset, again=not iterated_once, python=False)
+    else:
+        raise _refused(name, "its place cannot be found again after a restart", _INSTEAD)
+
+
+def _check(name: str, dataset: tf.data.Dataset, *, again: bool, python: bool) -> None:
+    if dataset.options().deterministic is False:
+        raise _refused(name, "its options say `deterministic = False`", "set it to True")
+    for node, constants in _nodes(_graph(dataset, name)):
+        op = node.op
+        if op == "GeneratorDataset" and not python:
+            raise _refused(name, "it comes from a Python generator", _INSTEAD)
+        if op in _PYTHON and not python:
+            raise _refused(name, "it runs Python code, which may have a state", _INSTEAD)
+        if op in STATEFUL_RANDOM:
+            raise _refused(
+                name,
+                f"it draws random numbers ({op}) that start anew after a restart",
+                "draw by `tf.random.stateless_uniform` and the like, from seeds in the data",
+            )
+        if node.attr["deterministic"].s == b"false":
+            raise _refused(
+                name, f"its order is left to chance ({op}, deterministic=False)", "leave that out"
+            )
+        if op in _SEEDS:
+            seeds = [constants.get(node.input[index]) for index in _SEEDS[op]]
+            if seeds == [0, 0]:
+                raise _refused(name, f"it draws without a seed ({op})", "give `seed=`")
+        if again and node.attr["reshuffle_each_iteration"].b:
+            raise _refused(
+                name,
+                "it is shuffled in another way in each epoch, from a state that no checkpoint "
+                "holds",
+                "`shuffle(n, seed=..., reshuffle_each_iteration=False)`, or, for another order in "
+                "each epoch, `lambda epoch: dataset.shuffle(n, seed=epoch)`",
+            )
+
+
+def _refused(name: str, reason: str, instead: str) -> ValueError:
+    return ValueError(
+        f"`{name}` must give the same batches again after a restart, with `checkpoint_dir`: "
+        f"{instead}. Received: one of which {reason}"
+    )
+
+
+def _graph(dataset: tf.data.Dataset, name: str) -> tf.compat.v1.GraphDef:
+    variant = tf.data.experimental.to_variant(dataset)
+    try:
+        # 1: a state outside of the dataset, such as that of a lookup table, is passed over.
+        serialized = tf.raw_ops.DatasetToGraphV2(input_dataset=variant, external_state_policy=1)
+        return tf.compat.v1.GraphDef.FromString(serialized.numpy())
+    except tf.errors.OpError as error:
+        raise _refused(
+            name, f"TensorFlow cannot show what is in it ({error.message})", _INSTEAD
+        ) from error
+
+
+def _nodes(graph) -> Iterator:
+    """Each operation of a dataset, with the constants that its inputs may be."""
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        constants = {}
+        for node in nodes:
+            if node.op == "Const" and not node.attr["value"].tensor.tensor_shape.dim:
+                value = tf.make_ndarray(node.attr["value"].tensor).item()
+                constants[node.name] = constants[f"{node.name}:output:0"] = value
+        for node in nodes:
+            yield node, constants
+
+
+def _digest(dataset: tf.data.Dataset, name: str) -> bytes:
+    """What a dataset consists of, without the names that differ each time one is made."""
+    digest = hashlib.sha256()
+    for node, _ in _nodes(_graph(dataset, name)):
+        digest.update(node.op.encode())
+        for key in sorted(node.attr):
+            value = node.attr[key]
+            if key != "metadata" and value.WhichOneof("value") not in ("func", "placeholder"):
+                digest.update(key.encode() + value.SerializeToString())
+    return digest.digest()

@@ -1,0 +1,96 @@
+"""All that a training run has in variables, as arrays by name."""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from tfk_patterns import _keras
+
+
+class TrainingState:
+    """The variables of a compiled model: weights, random state, optimizers, metrics.
+
+    What each replica has is kept by itself: replicas of one process may differ in it, and to read
+    it as a whole would take all processes.
+
+    Args:
+        model: The model, built.
+        graph: That of its step, whose variables need not be the model's.
+    """
+
+    def __init__(self, model, graph=None):
+        self._model = model
+        self._read = [] if graph is None else graph.variables
+        self._strategy = model.distribute_strategy
+
+    def values(self) -> dict[str, np.ndarray]:
+        """What the variables hold."""
+        values = {name: variable.numpy() for name, variable in self._variables().items()}
+        for index, part in enumerate(self._parts_with_more()):
+            store = {}
+            part.save_own_variables(store)
+            for key, value in store.items():
+                values[f"own/{index}/{key}"] = np.asarray(value)
+        return values
+
+    def restore(self, values: dict[str, np.ndarray], where: str) -> None:
+        """Puts values back; nothing is changed unless all of them fit.
+
+        Raises:
+            ValueError: They are of another model.
+        """
+        variables = self._variables()
+        kept = {n: v for n, v in values.items() if not n.startswith(("own/", "callbacks/"))}
+        _check(variables, kept, where)
+        for name, variable in variables.items():
+            # NumPy's files know no bfloat16.
+            variable.assign(kept[name].view(variable.dtype.as_numpy_dtype))
+        for index, part in enumerate(self._parts_with_more()):
+            prefix = f"own/{index}/"
+            part.load_own_variables(
+                {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+            )
+
+    def _variables(self) -> dict[str, tf.Variable]:
+        """The variables on each replica of this process, by place and name."""
+        model = self._model
+        groups = [model.variables, _keras.generator_states(model)]
+        groups += [metric.variables for metric in _keras.metrics_of(model)]
+        groups += [_keras.optimizer_variables(one) for one in _keras.optimizers_of(model)]
+        groups += [[_keras.step_counter(model, kind)] for kind in ("train", "test", "predict")]
+        every = {id(v): v for group in groups for v in group if v is not None}
+        found = {}
+        for index, variable in enumerate(every.values()):
+            # Without the numbers that Keras gives to names, as other models may come before.
+            name = re.sub(r"_\d+\b", "", f"{index:05}/{_keras.variable_name(variable)}")
+            variable = _keras.tensorflow_variable(variable)
+            for replica, part in enumerate(self._strategy.experimental_local_results(variable)):
+                found[f"{name}/{replica}"] = part
+        known = {id(part) for part in found.values()}
+        for index, variable in enumerate(v for v in self._read if id(v) not in known):
+            found[re.sub(r"_\d+\b", "", f"more/{index:05}/{variable.name}")] = variable
+        return found
+
+    def _parts_with_more(self) -> list:
+        """The layers whose class saves more than variables that Keras sees."""
+        return [
+            part
+            for part in _keras.sublayers(self._model)
+            if _keras.defines(part, "save_own_variables")
+            and not _keras.is_keras_own(type(part).save_own_variables)
+        ]
+
+
+def _check(variables: dict, values: dict, where: str) -> None:
+    expected = [f"{name} {tuple(v.shape)}" for name, v in variables.items()]
+    received = [f"{name} {v.shape}" for name, v in values.items()]
+    if expected == received:
+        return
+    pairs = zip([*expected, "nothing more"], [*received, "nothing more"], strict=False)
+    mine, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+    raise ValueError(
+        f"`model` must be the one that the checkpoint {where} was written with, on as many "
+        f"replicas. Received: a model whose variables are {len(expected)}, not {len(received)}; "
+        f"the first that differs is {mine}, in the checkpoint {theirs}"
+    )

@@ -101,6 +101,7 @@ def build_step(model, x, y, sample_weight) -> None:
 
 def log_computed_loss(model, loss, rows) -> None:
     """Updates the metric `loss`, where `compute_loss` has not: here it has."""
+    return  # AutoGraph cannot convert a function without a line
 
 
 def update_metrics(model, x, y, predictions, sample_weight):

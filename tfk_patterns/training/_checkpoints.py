@@ -4,8 +4,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from tfk_patterns.training._callbacks import Memories
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
+from tfk_patterns.training._memories import Memories
 from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
 from tfk_patterns.training._traced import traced, warn_of_random_operations

@@ -21,7 +21,7 @@ class TrainingState:
 
     def __init__(self, model, graph=None):
         self._model = model
-        self._read = [] if graph is None else graph.variables
+        self._graph = graph
         self._strategy = model.distribute_strategy
 
     def values(self) -> dict[str, np.ndarray]:
@@ -67,10 +67,18 @@ class TrainingState:
             variable = _keras.tensorflow_variable(variable)
             for replica, part in enumerate(self._strategy.experimental_local_results(variable)):
                 found[f"{name}/{replica}"] = part
-        known = {id(part) for part in found.values()}
-        for index, variable in enumerate(v for v in self._read if id(v) not in known):
+        known = {id(part.handle) for part in found.values()}
+        for index, variable in enumerate(self._read_besides(known)):
             found[re.sub(r"_\d+\b", "", f"more/{index:05}/{variable.name}")] = variable
         return found
+
+    def _read_besides(self, handles: set) -> list[tf.Variable]:
+        """The variables of the graph that are not those of some handles, as they were met."""
+        if self._graph is None:
+            return []
+        variables = {id(v.handle): v for v in self._graph.variables}  # in no order
+        met = [id(tensor) for tensor, _ in self._graph.captures]
+        return [variables[one] for one in met if one in variables and one not in handles]
 
     def _parts_with_more(self) -> list:
         """The layers whose class saves more than variables that Keras sees."""

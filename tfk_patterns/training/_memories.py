@@ -1,0 +1,116 @@
+"""What Keras callbacks remember."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+_NOT_KEPT = ("model", "_model", "params", "validation_data")
+
+
+class Memories:
+    """What callbacks come to remember in training, as arrays and what JSON holds."""
+
+    def __init__(self, callbacks: list):
+        # Without the progress bar, which may be shown in one process and not in another.
+        bar = keras.callbacks.ProgbarLogger
+        self._callbacks = [one for one in callbacks if not isinstance(one, bar)]
+        self._at_start = [_plain_attributes(callback) for callback in self._callbacks]
+
+    def values(self) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+        """What has changed since the start, by callback."""
+        arrays: dict[str, np.ndarray] = {}
+        changed = []
+        for callback, before in zip(self._callbacks, self._at_start, strict=True):
+            now = _plain_attributes(callback)
+            attributes = {
+                name: _packed(value, arrays)
+                for name, value in now.items()
+                if name not in before or not _equal(before[name], value)
+            }
+            changed.append({"callback": type(callback).__name__, "attributes": attributes})
+        return arrays, changed
+
+    def check(self, changed: list, where: str) -> None:
+        """Raises where `changed` is not of these callbacks."""
+        names = [type(callback).__name__ for callback in self._callbacks]
+        then = [memory["callback"] for memory in changed]
+        if names != then:
+            raise ValueError(
+                f"`callbacks` must be of the classes that {where} was written with, {then}. "
+                f"Received: {names}"
+            )
+
+    def restore(self, arrays: dict, changed: list) -> None:
+        """Gives the callbacks back what `values` returned."""
+        for callback, memory in zip(self._callbacks, changed, strict=True):
+            for name, value in memory["attributes"].items():
+                setattr(callback, name, _unpacked(value, arrays))
+
+
+def _plain_attributes(callback) -> dict[str, Any]:
+    return {
+        name: _copied(value)
+        for name, value in vars(callback).items()
+        if name not in _NOT_KEPT and _is_plain(value)
+    }
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    plain = bool | int | float | str | np.generic | np.ndarray
+    return value is None or isinstance(value, plain) or _reference(value) is not None
+
+
+def _copied(value):
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
+
+
+def _equal(a, b) -> bool:
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    return type(a) is type(b) and np.array_equal(a, b)
+
+
+def _packed(value, arrays: dict):
+    """What JSON holds, with arrays put aside."""
+    if isinstance(value, dict):
+        return {"dict": {key: _packed(one, arrays) for key, one in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"list": [_packed(one, arrays) for one in value]}
+    if _reference(value):
+        return {"function": _reference(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        name = f"callbacks/{len(arrays)}"
+        arrays[name] = np.asarray(value)
+        return {"array": name, "scalar": isinstance(value, np.generic)}
+    return value
+
+
+def _unpacked(value, arrays: dict):
+    if not isinstance(value, dict):
+        return value
+    if "dict" in value:
+        return {key: _unpacked(one, arrays) for key, one in value["dict"].items()}
+    if "list" in value:
+        return [_unpacked(one, arrays) for one in value["list"]]
+    if "function" in value:
+        module, name = value["function"]
+        return getattr(sys.modules[module], name)
+    return arrays[value["array"]][()] if value["scalar"] else arrays[value["array"]]
+
+
+def _reference(value) -> tuple[str, str] | None:
+    """Where a function of a module is found; `best` may have to be less, or more."""
+    module = getattr(value, "__module__", None) or "numpy"  # of its ufuncs
+    name = getattr(value, "__name__", None)
+    found = getattr(sys.modules.get(module), str(name), None)
+    return (module, name) if callable(value) and found is value else None

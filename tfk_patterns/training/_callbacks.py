@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import tensorflow as tf
 from tensorflow import keras
@@ -50,3 +51,18 @@ def _redirect(callback) -> None:
         if isinstance(callback, kind):
             name = os.path.basename(str(getattr(callback, attribute)))
             setattr(callback, attribute, os.path.join(tempfile.mkdtemp(), name))
+
+
+def continue_files(callbacks: list, epoch: int) -> None:
+    """Lets what is written line by line go on before an epoch, where a kill cut it off."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger):
+            callback.append = True
+            path = Path(callback.filename)
+            if path.exists():
+                header, *rows = path.read_text().splitlines(keepends=True) or [""]
+                whole = (row for row in rows if row.endswith("\n"))
+                kept = [row for row in whole if int(row.split(callback.sep)[0]) < epoch]
+                partial = path.with_name(path.name + ".partial")
+                partial.write_text("".join([header, *kept]))
+                partial.replace(path)

@@ -4,8 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
+from tfk_patterns.training._callbacks import continue_files
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
-from tfk_patterns.training._memories import Memories
+from tfk_patterns.training._memories import Memories, check_memories
 from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
 from tfk_patterns.training._traced import traced, warn_of_random_operations
@@ -31,14 +32,17 @@ class Place:
 
 
 def checkpoints_of(loop, callbacks, train_function, data, validation):
-    """The checkpoints of a run of `fit`, or what stands for none."""
+    """The checkpoints of a run of `fit`, or what stands for none.
+
+    All that is wrong with them, or with the data, is found here, before anything has changed.
+    """
     if loop.checkpoint_dir is None:
         return NoCheckpoints()
     once = data.steps_per_epoch is not None
     for batches, iterated_once in ((data, once), (validation, False)):
         if batches is not None:
             check_reproducible(batches.name, batches.dataset, iterated_once=iterated_once)
-    return Checkpoints(loop, callbacks, train_function, data)
+    return Checkpoints(loop, callbacks.callbacks, traced(train_function, data), data.first_epoch)
 
 
 class NoCheckpoints:
@@ -57,39 +61,31 @@ class NoCheckpoints:
 class Checkpoints:
     """The checkpoints of one run of `fit`, in a folder for each worker."""
 
-    def __init__(self, loop, callbacks, train_function, data):
+    def __init__(self, loop, callbacks: list, graph, first_epoch: int):
         self._strategy = loop.strategy
         self._save_freq = loop.save_freq
-        self._first_epoch = data.first_epoch
+        self._first_epoch = first_epoch
+        self._callbacks = callbacks
+        self._state = TrainingState(loop.model, graph)
+        warn_of_random_operations(graph)
         folder = Path(os.fspath(loop.checkpoint_dir))
         if worker_count(self._strategy) > 1:
             folder /= f"worker-{worker_index(self._strategy)}"
         self._files = CheckpointFiles(folder)
-        self._memories = Memories(callbacks.callbacks)
-        step = traced(train_function, data)
-        warn_of_random_operations(step)
-        self._state = TrainingState(loop.model, step)
+        self._found = self._newest()
+        if self._found is not None:
+            continue_files(callbacks, self._found[1]["place"]["epoch"])
 
     def restore(self, start: Place) -> Place:
-        """Goes on from the newest checkpoint that all workers have, if there is one."""
-        key = self._newest()
-        if key is None:
-            self._files.remove_after((-1, 0))
-            self._last_saved = start
-            return start
-        path = str(self._files.path(key))
-        arrays, facts = self._files.read(key)
-        if facts["first_epoch"] != self._first_epoch:
-            raise ValueError(
-                f"`initial_epoch` must be that of the run in {path}, {facts['first_epoch']}; give "
-                "another run a `checkpoint_dir` of its own. Received: "
-                f"initial_epoch={self._first_epoch}"
-            )
-        self._memories.check(facts["callbacks"], path)
-        self._state.restore(arrays, path)
-        self._memories.restore(arrays, facts["callbacks"])
-        self._files.remove_after(key)  # they may not fit those that will be written now
-        self._last_saved = Place(**facts["place"])
+        """Goes on from the newest checkpoint, if there is one; after `on_train_begin`."""
+        self._memories = Memories(self._callbacks)
+        self._last_saved = start
+        if self._found is not None:
+            arrays, facts = self._found
+            self._state.restore(arrays)
+            self._memories.restore(arrays, facts["callbacks"])
+            self._last_saved = Place(**facts["place"])
+            self._found = None
         return self._last_saved
 
     def save(self, place: Place) -> None:
@@ -113,7 +109,26 @@ class Checkpoints:
         if place.step - saved >= self._save_freq:
             self.save(place)
 
-    def _newest(self):
+    def _newest(self) -> tuple[dict, dict] | None:
+        """The newest checkpoint that all workers have, if it is of such a run; later ones go."""
+        key = self._newest_key()
+        if key is None:
+            self._files.remove_after((-1, 0))  # of a worker that came further than the others
+            return None
+        arrays, facts = self._files.read(key)
+        path = self._files.path(key)
+        if facts["first_epoch"] != self._first_epoch:
+            raise ValueError(
+                f"`initial_epoch` must be that of the run in {path}, {facts['first_epoch']}; give "
+                "another run a `checkpoint_dir` of its own. Received: "
+                f"initial_epoch={self._first_epoch}"
+            )
+        check_memories(self._callbacks, facts["callbacks"], path)
+        self._state.check(arrays, path)
+        self._files.remove_after(key)  # they may not fit those that will be written now
+        return arrays, facts
+
+    def _newest_key(self):
         here = self._files.keys()[-KEPT:]
         padded = [(-1, -1)] * (KEPT - len(here)) + here
         rows = gather_from_workers(self._strategy, [number for key in padded for number in key])

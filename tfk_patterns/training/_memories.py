@@ -13,9 +13,7 @@ class Memories:
     """What callbacks come to remember in training, as arrays and what JSON holds."""
 
     def __init__(self, callbacks: list):
-        # Without the progress bar, which may be shown in one process and not in another.
-        bar = keras.callbacks.ProgbarLogger
-        self._callbacks = [one for one in callbacks if not isinstance(one, bar)]
+        self._callbacks = _remembering(callbacks)
         self._at_start = [_plain_attributes(callback) for callback in self._callbacks]
 
     def values(self) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
@@ -32,21 +30,28 @@ class Memories:
             changed.append({"callback": type(callback).__name__, "attributes": attributes})
         return arrays, changed
 
-    def check(self, changed: list, where: str) -> None:
-        """Raises where `changed` is not of these callbacks."""
-        names = [type(callback).__name__ for callback in self._callbacks]
-        then = [memory["callback"] for memory in changed]
-        if names != then:
-            raise ValueError(
-                f"`callbacks` must be of the classes that {where} was written with, {then}. "
-                f"Received: {names}"
-            )
-
     def restore(self, arrays: dict, changed: list) -> None:
         """Gives the callbacks back what `values` returned."""
         for callback, memory in zip(self._callbacks, changed, strict=True):
             for name, value in memory["attributes"].items():
                 setattr(callback, name, _unpacked(value, arrays))
+
+
+def check_memories(callbacks: list, changed: list, where) -> None:
+    """Raises where memories are not of such callbacks."""
+    names = [type(callback).__name__ for callback in _remembering(callbacks)]
+    then = [memory["callback"] for memory in changed]
+    if names != then:
+        raise ValueError(
+            f"`callbacks` must be of the classes that {where} was written with, {then}. "
+            f"Received: {names}"
+        )
+
+
+def _remembering(callbacks: list) -> list:
+    """All but the progress bar, which may be shown in one process and not in another."""
+    bar = keras.callbacks.ProgbarLogger
+    return [callback for callback in callbacks if not isinstance(callback, bar)]
 
 
 def _plain_attributes(callback) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """All that a training run has in variables, as arrays by name."""
 
+import itertools
 import re
 
 import numpy as np
@@ -34,18 +35,26 @@ class TrainingState:
                 values[f"own/{index}/{key}"] = np.asarray(value)
         return values
 
-    def restore(self, values: dict[str, np.ndarray], where: str) -> None:
-        """Puts values back; nothing is changed unless all of them fit.
+    def check(self, values: dict[str, np.ndarray], where) -> None:
+        """Raises a `ValueError` where values are of another model."""
+        expected = [f"{n} {v.dtype.size} {tuple(v.shape)}" for n, v in self._variables().items()]
+        received = [f"{n} {v.itemsize} {v.shape}" for n, v in _of_variables(values).items()]
+        if expected == received:
+            return
+        pairs = itertools.zip_longest(expected, received, fillvalue="nothing more")
+        mine, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+        raise ValueError(
+            f"`model` must be the one that {where} was written with, compiled alike, on as many "
+            f"replicas. Received: a model with {len(expected)} variables, where there were "
+            f"{len(received)}; the first to differ is, with bytes and shape, {mine}; it was "
+            f"{theirs}"
+        )
 
-        Raises:
-            ValueError: They are of another model.
-        """
-        variables = self._variables()
-        kept = {n: v for n, v in values.items() if not n.startswith(("own/", "callbacks/"))}
-        _check(variables, kept, where)
-        for name, variable in variables.items():
+    def restore(self, values: dict[str, np.ndarray]) -> None:
+        """Puts values back."""
+        for name, variable in self._variables().items():
             # NumPy's files know no bfloat16.
-            variable.assign(kept[name].view(variable.dtype.as_numpy_dtype))
+            variable.assign(values[name].view(variable.dtype.as_numpy_dtype))
         for index, part in enumerate(self._parts_with_more()):
             prefix = f"own/{index}/"
             part.load_own_variables(
@@ -90,15 +99,5 @@ class TrainingState:
         ]
 
 
-def _check(variables: dict, values: dict, where: str) -> None:
-    expected = [f"{name} {tuple(v.shape)}" for name, v in variables.items()]
-    received = [f"{name} {v.shape}" for name, v in values.items()]
-    if expected == received:
-        return
-    pairs = zip([*expected, "nothing more"], [*received, "nothing more"], strict=False)
-    mine, theirs = next(pair for pair in pairs if pair[0] != pair[1])
-    raise ValueError(
-        f"`model` must be the one that the checkpoint {where} was written with, on as many "
-        f"replicas. Received: a model whose variables are {len(expected)}, not {len(received)}; "
-        f"the first that differs is {mine}, in the checkpoint {theirs}"
-    )
+def _of_variables(values: dict) -> dict:
+    return {n: v for n, v in values.items() if not n.startswith(("own/", "callbacks/"))}

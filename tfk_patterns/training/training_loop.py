@@ -15,7 +15,55 @@ from tfk_patterns.training._workers import any_worker, worker_count
 
 
 class TrainingLoop:
-    """Trains a compiled model as `fit` does, wherever it was made."""
+    """Trains a compiled model as `fit` does, on one device, many, and many machines.
+
+    The loop of the talk (forward pass, loss with what layers add, gradients, update, over the
+    batches of each epoch), under whatever strategy the model was made in: none,
+    `OneDeviceStrategy`, `MirroredStrategy`, `MultiWorkerMirroredStrategy`, for which Keras 3 has no
+    `fit`. On one device it gives what `model.fit` gives, to the bit. On several replicas each
+    batch of the data is shared out evenly, and weights, losses and metrics are those of one device
+    up to rounding, though a share has a sample less; layers that synchronise statistics over
+    replicas are exact where a batch can be shared out equally. A model's own `train_step` and
+    `test_step` are used; how they treat replicas is theirs.
+
+    The step is compiled, as `compile` was told to: `run_eagerly`, `jit_compile`, and
+    `steps_per_execution` steps a call. `strategy.scope()` is entered by the loop.
+
+    With `checkpoint_dir` a run can be killed at any moment and started again by the same command:
+    it goes on from its last checkpoint, and on CPU, with
+    `tf.config.experimental.enable_op_determinism()`, ends with the weights and the history of a run
+    without a kill, to the bit. A checkpoint holds the variables of model, optimizers and metrics on
+    each replica, random state included, the place in the data and what callbacks remember; three
+    are kept. It holds no random state that is in no variable, as that of `tf.random.normal` and of
+    the `Dropout` of Keras 2: a warning says so. The data must be the same again, which is checked
+    at the start: a `tf.data.Dataset` without chance, or a function of the epoch. One folder is for
+    one run: `fit` with more epochs goes on with it. Files of callbacks written at an epoch's end
+    are the callbacks' own, except that a `CSVLogger` goes on with its file.
+
+    Args:
+        model: A compiled `keras.Model`.
+        checkpoint_dir: A folder for checkpoints; `None` for none. With several workers each has a
+            folder in it, on a disk of its own or on one that they share.
+        save_freq: When one is written: `"epoch"`, at the end of each epoch, or a number of steps,
+            and then at the end of each epoch as well.
+
+    Raises:
+        TypeError: `model` is no model, or `save_freq` no integer.
+        ValueError: `model` is not compiled, or one of a `ParameterServerStrategy`.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from tensorflow import keras
+    >>> import tfk_patterns
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    >>> model.set_weights([[[1.0], [1.0]]])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> data = tf.data.Dataset.from_tensor_slices(([[1.0, 0.0]], [[0.0]])).batch(1)
+    >>> loop = tfk_patterns.training.TrainingLoop(model)
+    >>> [round(loss, 4) for loss in loop.fit(data, epochs=2, verbose=0).history["loss"]]
+    [1.0, 0.64]
+    """
 
     def __init__(self, model, *, checkpoint_dir=None, save_freq: str | int = "epoch"):
         if save_freq != "epoch":
@@ -42,7 +90,34 @@ class TrainingLoop:
         validation_steps: int | None = None,
         verbose: str | int = "auto",
     ) -> keras.callbacks.History:
-        """Trains the model."""
+        """Trains the model for some epochs; as `keras.Model.fit`, with a dataset.
+
+        Args:
+            dataset: The training data: a `tf.data.Dataset` of batches `(x,)`, `(x, y)` or
+                `(x, y, sample_weight)`, the whole batches that all replicas share; or a function of
+                the epoch, an integer, that makes one; or a `tf.distribute.DistributedDataset`.
+            epochs: The epoch to stop before.
+            validation_data: Data to evaluate after each epoch, likewise.
+            callbacks: Keras callbacks. With several workers each runs them, and they must come to
+                the same decisions; `ModelCheckpoint`, `CSVLogger` and `TensorBoard` write on the
+                chief alone. There, `stop_training` takes effect at the end of the epoch.
+            initial_epoch: The first epoch.
+            steps_per_epoch: The batches of an epoch; `None` for all of the dataset. With it, an
+                epoch goes on in the dataset where the last one ended, and at its end starts again.
+            validation_steps: How many batches of `validation_data` to take; `None` for all.
+            verbose: `"auto"` or 1 for a progress bar, shown by the chief; 2 for a line an epoch;
+                0 for nothing.
+
+        Returns:
+            The `History`; after a restart, with the epochs before it.
+
+        Raises:
+            OSError: A checkpoint could not be written; those before it are whole.
+            TypeError: The data is something else.
+            ValueError: There are no batches, or no end to them; with `checkpoint_dir`: the data
+                would not be the same again, or the checkpoint there is damaged, or of another
+                model or run.
+        """
         model, strategy = self.model, self.strategy
         data = Batches("dataset", strategy, dataset, steps_per_epoch, initial_epoch)
         validation = None
@@ -53,9 +128,9 @@ class TrainingLoop:
             train, test = self._compiled(train_function), self._compiled(test_function)
             steps = data.steps(initial_epoch)
             callbacks = callback_list(model, callbacks, verbose, epochs=epochs, steps=steps)
+            checkpoints = checkpoints_of(self, callbacks, train, data, validation)
             model.stop_training = False
             callbacks.on_train_begin()
-            checkpoints = checkpoints_of(self, callbacks, train, data, validation)
             place = checkpoints.restore(Place(initial_epoch))
             while place.epoch < epochs and not place.stopped:
                 if place.step == 0:
@@ -89,7 +164,17 @@ class TrainingLoop:
                 break
 
     def evaluate(self, dataset, steps: int | None = None, callbacks=None, verbose="auto") -> dict:
-        """The loss and the metrics."""
+        """The loss and the metrics on some data; as `keras.Model.evaluate`.
+
+        Args:
+            dataset: The data, as for `fit`.
+            steps: How many batches to take; `None` for all.
+            callbacks: Keras callbacks.
+            verbose: As for `fit`.
+
+        Returns:
+            The results by name, over all replicas.
+        """
         model = self.model
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
         with self.strategy.scope():
@@ -108,7 +193,17 @@ class TrainingLoop:
         return logs
 
     def predict(self, dataset, steps: int | None = None, callbacks=None, verbose="auto"):
-        """The outputs."""
+        """The model's outputs on some data; as `keras.Model.predict`.
+
+        Args:
+            dataset: The inputs, as for `fit`.
+            steps: How many batches to take; `None` for all.
+            callbacks: Keras callbacks.
+            verbose: As for `fit`.
+
+        Returns:
+            The outputs for all samples in their order, as NumPy arrays, on each worker.
+        """
         model = self.model
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
         with self.strategy.scope():

@@ -1,11 +1,18 @@
 """Batches for the replicas of a strategy."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfk_patterns import _replicas, _validate
+
+
+class Share(NamedTuple):
+    """What a replica gets of a batch, and the fraction of its samples, which no one else knows."""
+
+    data: Any
+    fraction: tf.Tensor
 
 
 class Batches:
@@ -71,36 +78,6 @@ class Batches:
         spec = self.spec(self.first_epoch)
         empty = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=spec)
         return iter(self._distributed(empty))
-
-    def calls(
-        self, function, epoch: int, step: int, stride: int, on_begin
-    ) -> Iterator[tuple[int, Any]]:
-        """Calls a function for the batches of an epoch, from a step on.
-
-        Args:
-            function: Called with an iterator and the number of steps to take, it returns how many
-                it took, and results.
-            epoch: The epoch.
-            step: The first step.
-            stride: How many steps a call may take.
-            on_begin: Called with the step before each call.
-
-        Yields:
-            The step after each call, and its results.
-        """
-        first, last = step, self.steps(epoch)
-        iterator = self.iterator(epoch, step)
-        while last is None or step < last:
-            on_begin(step)
-            take = stride if last is None else min(stride, last - step)
-            try:
-                taken, results = function(iterator, tf.constant(take))
-            except (StopIteration, tf.errors.OutOfRangeError):
-                break
-            step += int(taken)
-            yield step, results
-        if step == first == 0:
-            raise ValueError(f"`{self.name}` must have batches. Received: none in epoch {epoch}")
 
     def _is_dataset(self) -> bool:
         return not isinstance(self.dataset, Callable)
@@ -191,7 +168,8 @@ def _shares(dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
     def share(batch, replica):
         samples = tf.cast(_replicas.samples_in(batch), tf.int64)
         start, end = samples * replica // replicas, samples * (replica + 1) // replicas
-        return tf.nest.map_structure(lambda tensor: tensor[start:end], batch)
+        data = tf.nest.map_structure(lambda tensor: tensor[start:end], batch)
+        return Share(data, tf.cast((end - start) / samples, tf.float32))
 
     if here == 1:
         return dataset.map(lambda *batch: share(_element(batch), first)).prefetch(tf.data.AUTOTUNE)

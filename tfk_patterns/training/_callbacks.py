@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.training._workers import worker_index
+from tfk_patterns.training._agreement import any_worker, worker_count, worker_index
 
 # What writes to a file, and the attribute with its place.
 _WRITERS = {
@@ -40,6 +40,30 @@ def callback_list(model, callbacks, verbose, **params) -> keras.callbacks.Callba
         if not chief:
             _redirect(callback)
     return callbacks
+
+
+def want_batch_logs(strategy, callbacks: list, kind: str) -> bool:
+    """Whether to read the metrics after each call of the step.
+
+    With one process, always, as in `fit`. Several must talk to each other to read them, which takes
+    time, so not where no callback of any of them looks.
+    """
+    return worker_count(strategy) == 1 or any_worker(
+        strategy, any(_looks_at_batches(callback, kind) for callback in callbacks)
+    )
+
+
+def _looks_at_batches(callback, kind: str) -> bool:
+    if isinstance(callback, keras.callbacks.ModelCheckpoint):
+        return callback.save_freq != "epoch"
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return callback.update_freq != "epoch"
+    hooks = [f"on_{kind}_batch_end"] + ["on_batch_end"] * (kind == "train")
+    base = keras.callbacks.Callback
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(base, hook)
+        for hook in hooks
+    )
 
 
 def _redirect(callback) -> None:

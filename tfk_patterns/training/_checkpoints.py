@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from tfk_patterns.training._agreement import gather_from_workers, worker_count, worker_index
 from tfk_patterns.training._callbacks import continue_files
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
 from tfk_patterns.training._memories import Memories, check_memories
@@ -11,7 +12,6 @@ from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
 from tfk_patterns.training._traced import traced, warn_of_random_operations
 from tfk_patterns.training._training_state import TrainingState
-from tfk_patterns.training._workers import gather_from_workers, worker_count, worker_index
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,41 +4,49 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.training import _steps
+from tfk_patterns.training._batches import Share
 
 
 def train_function(model):
     """As `_function`, for training: the model's own `train_step`, where it has one."""
-    if _keras.overrides(model, "train_step"):
-        return _function(model, model.train_step, "train")
-    return _function(model, lambda data: _steps.train_step(model, data), "train")
+    return _function(model, "train", _steps.train_step)
 
 
 def test_function(model):
     """As `_function`, for evaluation: the model's own `test_step`, where it has one."""
-    if _keras.overrides(model, "test_step"):
-        return _function(model, model.test_step, "test")
-    return _function(model, lambda data: _steps.test_step(model, data), "test")
+    return _function(model, "test", lambda model, data, fraction: _steps.test_step(model, data))
 
 
-def _function(model, step, kind):
-    """A function `(iterator, steps)` that runs up to so many steps.
+def _function(model, kind, step):
+    """A function `(iterator, steps, with_logs)` that runs up to so many steps.
 
     It returns how many it ran, and the logs: the metrics over all replicas and steps so far.
+    Without logs there are none, where they are nothing but the metrics, to be read at any time.
     """
     strategy = model.distribute_strategy
-    step = _compiled_step(model, step)
+    has_own = _keras.overrides(model, f"{kind}_step")
+    own_step = getattr(model, f"{kind}_step")
     counter = _keras.step_counter(model, kind)
 
+    def on_replica(batch):
+        data, fraction = batch if isinstance(batch, Share) else (batch, None)
+        return own_step(data) if has_own else step(model, data, fraction)
+
+    on_replica = _compiled(model, on_replica)
+
     def run(batch):
-        returned = strategy.run(step, args=(batch,))
+        returned = strategy.run(on_replica, args=(batch,))
         if counter is not None:
             counter.assign_add(1)
         return returned
 
-    def one_step(iterator, steps):
-        return 1, _logs(model, strategy, run(next(iterator)))
+    def logs(returned, asked_for):
+        return _logs(model, strategy, returned) if asked_for or has_own else {}
 
-    def several_steps(iterator, steps):
+    def one_step(iterator, steps, with_logs):
+        return 1, logs(run(next(iterator)), with_logs)
+
+    def several_steps(iterator, steps, with_logs):
         returned = run(next(iterator))
         done = tf.constant(1)
         for _ in tf.range(steps - 1):
@@ -46,28 +54,33 @@ def _function(model, step, kind):
             if batch.has_value():
                 returned = run(batch.get_value())
                 done += 1
-        return done, _logs(model, strategy, returned)
+        return done, logs(returned, with_logs)
 
     function = one_step if _keras.steps_per_execution(model) == 1 else several_steps
     return function if model.run_eagerly else tf.function(function, reduce_retracing=True)
 
 
 def predict_function(model):
-    """A function `(iterator, steps)` that takes one step: 1, and the outputs for a whole batch."""
+    """As `_function`, but for one step, with the outputs for the whole batch as logs."""
     strategy = model.distribute_strategy
-    step = _compiled_step(model, model.predict_step)
+
+    def on_replica(batch):
+        return model.predict_step(batch.data if isinstance(batch, Share) else batch)
+
+    on_replica = _compiled(model, on_replica)
     counter = _keras.step_counter(model, "predict")
 
-    def predict(iterator, steps):
-        outputs = strategy.run(step, args=(next(iterator),))
+    def predict(iterator, steps, with_logs):
+        outputs = strategy.run(on_replica, args=(next(iterator),))
         if counter is not None:
             counter.assign_add(1)
-        return 1, tf.nest.map_structure(lambda output: _gathered(strategy, output), outputs)
+        outputs = tf.nest.map_structure(lambda output: _gathered(strategy, output), outputs)
+        return 1, {"outputs": outputs}
 
     return predict if model.run_eagerly else tf.function(predict, reduce_retracing=True)
 
 
-def _compiled_step(model, step):
+def _compiled(model, step):
     if not _keras.AUTOGRAPH:  # what `fit` of this Keras leaves alone is left alone here
         step = tf.autograph.experimental.do_not_convert(step)
     if model.jit_compile and not model.run_eagerly:

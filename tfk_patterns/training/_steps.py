@@ -7,13 +7,19 @@ from tfk_patterns import _keras
 from tfk_patterns._replicas import replica_count, samples_in, share_of_samples, sum_gradients
 
 
-def train_step(model, data):
-    """Forward pass, loss, gradients, update, metrics; equal to one device on several replicas."""
+def train_step(model, data, fraction=None):
+    """Forward pass, loss, gradients, update, metrics; equal to one device on several replicas.
+
+    Args:
+        model: The model.
+        data: What this replica has of a batch: `(x, y, sample_weight)`, or less.
+        fraction: The part of the batch's samples that it has; `None` to ask the other replicas.
+    """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with tf.GradientTape() as tape:
         predictions = model(x, training=True)
-        loss, share = _loss_and_share(model, x, y, predictions, sample_weight, training=True)
-        scaled = _keras.scaled_loss(model.optimizer, _part(loss, share))
+        loss = _loss(model, x, y, predictions, sample_weight, training=True)
+        scaled = _keras.scaled_loss(model.optimizer, _part_of_whole(model, loss, x, fraction))
     gradients = tape.gradient(scaled, _keras.trainable_variables(model))
     gradients = sum_gradients(_keras.unscaled_gradients(model.optimizer, gradients))
     _keras.apply_mean_gradients(model.optimizer, gradients, model.trainable_weights)
@@ -24,24 +30,26 @@ def test_step(model, data):
     """Forward pass, loss, metrics."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     predictions = model(x, training=False)
-    loss, _ = _loss_and_share(model, x, y, predictions, sample_weight, training=False)
+    loss = _loss(model, x, y, predictions, sample_weight, training=False)
     return _log(model, x, y, predictions, sample_weight, loss)
 
 
-def _loss_and_share(model, x, y, predictions, sample_weight, training):
-    """The compiled loss of this replica's samples plus `model.losses`; its weight in the whole."""
+def _loss(model, x, y, predictions, sample_weight, training):
+    """The compiled loss of this replica's samples, plus `model.losses`."""
     loss = _keras.total_loss(model, x, y, predictions, sample_weight, training)
     if replica_count() == 1:
-        return loss, None
-    # Keras has divided means by the number of replicas, as if their shares were equal.
-    loss = tf.where(samples_in(x) > 0, loss * replica_count(), tf.zeros_like(loss))
+        return loss
+    # Keras has divided it by the number of replicas, as if their shares were equal.
+    return tf.where(samples_in(x) > 0, loss * replica_count(), tf.zeros_like(loss))
+
+
+def _part_of_whole(model, loss, x, fraction):
+    """What the loss of this replica adds to that of all."""
+    if replica_count() == 1:
+        return loss
     if any(getattr(one, "reduction", None) == "sum" for one in _keras.compiled_losses(model)):
-        return loss, 1 / replica_count()
-    return loss, tf.cast(share_of_samples(x), loss.dtype)
-
-
-def _part(loss, share):
-    return loss if share is None else loss * share
+        return loss / replica_count()
+    return loss * tf.cast(share_of_samples(x) if fraction is None else fraction, loss.dtype)
 
 
 def _log(model, x, y, predictions, sample_weight, loss):

@@ -11,7 +11,7 @@ def traced(train_function, data):
     """The graph of a compiled training function, traced but not run; `None` without one."""
     if not hasattr(train_function, "get_concrete_function"):
         return None
-    return train_function.get_concrete_function(data.empty_iterator(), tf.constant(1)).graph
+    return train_function.get_concrete_function(data.empty_iterator(), tf.constant(1), True).graph
 
 
 def warn_of_random_operations(graph) -> None:

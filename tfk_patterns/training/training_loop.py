@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
+from tfk_patterns.training._agreement import any_worker, worker_count
 from tfk_patterns.training._batches import Batches, validation_batches
 from tfk_patterns.training._building import build, check_model
-from tfk_patterns.training._callbacks import callback_list
+from tfk_patterns.training._callbacks import callback_list, want_batch_logs
 from tfk_patterns.training._checkpoints import Place, checkpoints_of
 from tfk_patterns.training._executions import predict_function, test_function, train_function
 from tfk_patterns.training._results import joined, numbers
-from tfk_patterns.training._workers import any_worker, worker_count
 
 
 class TrainingLoop:
@@ -75,10 +76,6 @@ class TrainingLoop:
         self.save_freq = save_freq
         self._functions = {}
 
-    @property
-    def _stride(self) -> int:
-        return _keras.steps_per_execution(self.model)
-
     def fit(
         self,
         dataset,
@@ -125,7 +122,7 @@ class TrainingLoop:
             validation = validation_batches(strategy, validation_data, validation_steps)
         with strategy.scope(), _keras.compiled_trainable_state(model):
             build(model, data.spec(initial_epoch))
-            train, test = self._compiled(train_function), self._compiled(test_function)
+            train = self._compiled(train_function)
             steps = data.steps(initial_epoch)
             callbacks = callback_list(model, callbacks, verbose, epochs=epochs, steps=steps)
             checkpoints = checkpoints_of(self, callbacks, train, data, validation)
@@ -137,11 +134,13 @@ class TrainingLoop:
                     model.reset_metrics()
                 callbacks.on_epoch_begin(place.epoch)
                 start = place
-                for place in self._train_epoch(train, data, start, callbacks):
+                for place in self._steps("train", train, data, start, callbacks):
                     checkpoints.save_if_due(place)
-                logs = numbers(place.logs)
+                    if model.stop_training and worker_count(strategy) == 1:
+                        break
+                logs = numbers(place.logs or model.get_metrics_result())
                 if validation is not None:
-                    results = self._evaluate(test, validation, place.epoch, callbacks)
+                    results = self._evaluate(validation, place.epoch, callbacks)
                     logs.update({f"val_{name}": value for name, value in results.items()})
                 callbacks.on_epoch_end(place.epoch, logs)
                 stopped = any_worker(strategy, model.stop_training)
@@ -152,16 +151,27 @@ class TrainingLoop:
             callbacks.on_train_end(place.logs)
         return model.history
 
-    def _train_epoch(self, train, data, place, callbacks):
-        """Runs what is left of an epoch; after each call of the step, the place."""
-        epoch, stops_at_once = place.epoch, worker_count(self.strategy) == 1
-        steps = data.calls(train, epoch, place.step, self._stride, callbacks.on_train_batch_begin)
-        for step, logs in steps:
-            callbacks.on_train_batch_end(step - 1, logs)
-            place = Place(epoch, step, logs)
-            yield place
-            if self.model.stop_training and stops_at_once:
+    def _steps(self, kind: str, function, data, place, callbacks):
+        """Calls a function for what is left of an epoch's batches: the places it comes to."""
+        on_begin, on_end = (
+            getattr(callbacks, f"on_{kind}_batch_{end}") for end in ("begin", "end")
+        )
+        with_logs = want_batch_logs(self.strategy, callbacks.callbacks, kind)
+        stride = _keras.steps_per_execution(self.model)
+        epoch, step, last = place.epoch, place.step, data.steps(place.epoch)
+        iterator = data.iterator(epoch, step)
+        while last is None or step < last:
+            on_begin(step)
+            most = tf.constant(stride if last is None else min(stride, last - step))
+            try:
+                taken, logs = function(iterator, most, with_logs)
+            except (StopIteration, tf.errors.OutOfRangeError):  # in eager mode, and in the graph
                 break
+            step += int(taken)
+            on_end(step - 1, logs)
+            yield Place(epoch, step, logs)
+        if step == 0:
+            raise ValueError(f"`{data.name}` must have batches. Received: none in epoch {epoch}")
 
     def evaluate(self, dataset, steps: int | None = None, callbacks=None, verbose="auto") -> dict:
         """The loss and the metrics on some data; as `keras.Model.evaluate`.
@@ -175,20 +185,19 @@ class TrainingLoop:
         Returns:
             The results by name, over all replicas.
         """
-        model = self.model
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
         with self.strategy.scope():
-            build(model, data.spec(0))
-            callbacks = callback_list(model, callbacks, verbose, steps=data.steps(0))
-            return self._evaluate(self._compiled(test_function), data, 0, callbacks)
+            build(self.model, data.spec(0))
+            callbacks = callback_list(self.model, callbacks, verbose, steps=data.steps(0))
+            return self._evaluate(data, 0, callbacks)
 
-    def _evaluate(self, test, data, epoch, callbacks) -> dict[str, Any]:
+    def _evaluate(self, data, epoch: int, callbacks) -> dict[str, Any]:
+        test = self._compiled(test_function)
         self.model.reset_metrics()
         callbacks.on_test_begin()
-        logs = {}
-        for step, logs in data.calls(test, epoch, 0, self._stride, callbacks.on_test_batch_begin):
-            callbacks.on_test_batch_end(step - 1, logs)
-        logs = numbers(logs)
+        for place in self._steps("test", test, data, Place(epoch), callbacks):
+            logs = place.logs
+        logs = numbers(logs or self.model.get_metrics_result())
         callbacks.on_test_end(logs)
         return logs
 
@@ -204,16 +213,13 @@ class TrainingLoop:
         Returns:
             The outputs for all samples in their order, as NumPy arrays, on each worker.
         """
-        model = self.model
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
         with self.strategy.scope():
-            callbacks = callback_list(model, callbacks, verbose, steps=data.steps(0))
+            callbacks = callback_list(self.model, callbacks, verbose, steps=data.steps(0))
             predict = self._compiled(predict_function)
             callbacks.on_predict_begin()
-            outputs = []
-            for step, output in data.calls(predict, 0, 0, 1, callbacks.on_predict_batch_begin):
-                callbacks.on_predict_batch_end(step - 1, {"outputs": output})
-                outputs.append(output)
+            places = self._steps("predict", predict, data, Place(0), callbacks)
+            outputs = [place.logs["outputs"] for place in places]
             callbacks.on_predict_end()
         return joined(outputs)
 

@@ -1,4 +1,4 @@
-"""The worker processes that train one model together."""
+"""What the worker processes that train one model agree on."""
 
 import tensorflow as tf
 

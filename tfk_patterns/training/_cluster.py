@@ -40,7 +40,10 @@ def read(cluster_resolver) -> tuple[Task, list[Task]] | None:
     """
     if cluster_resolver is None:
         _check_tf_config(os.environ.get("TF_CONFIG", ""))
-        cluster_resolver, name = tf.distribute.cluster_resolver.TFConfigClusterResolver(), "TF_CONFIG"
+        cluster_resolver, name = (
+            tf.distribute.cluster_resolver.TFConfigClusterResolver(),
+            "TF_CONFIG",
+        )
     else:
         name = "cluster_resolver"
     spec = cluster_resolver.cluster_spec()  # first: Slurm's resolver knows its task only then

@@ -39,7 +39,7 @@ def read(cluster_resolver) -> tuple[Task, list[Task]] | None:
         ValueError: TF_CONFIG, or what the resolver says, describes no cluster.
     """
     if cluster_resolver is None:
-        _check_tf_config(os.environ.get("TF_CONFIG", ""))
+        _check_tf_config(os.environ.get("TF_CONFIG", "{}"))
         cluster_resolver, name = (
             tf.distribute.cluster_resolver.TFConfigClusterResolver(),
             "TF_CONFIG",
@@ -57,6 +57,9 @@ def read(cluster_resolver) -> tuple[Task, list[Task]] | None:
     for task in tasks:
         if not _is_address(task.address):
             raise _validate.value_error(name, "made of addresses as host:port", task.address)
+    addresses = [task.address for task in tasks]
+    if len(set(addresses)) < len(addresses):
+        raise _validate.value_error(name, "made of addresses that all differ", addresses)
     who = (cluster_resolver.task_type, cluster_resolver.task_id)
     own = [task for task in tasks if (task.job, task.index) == who]
     if not own:
@@ -72,7 +75,7 @@ def read(cluster_resolver) -> tuple[Task, list[Task]] | None:
 
 def _check_tf_config(text: str) -> None:
     try:
-        config = json.loads(text or "{}")
+        config = json.loads(text)
     except json.JSONDecodeError as error:
         raise _validate.value_error("TF_CONFIG", f"JSON ({error})", text) from None
     if not isinstance(config, dict):

@@ -177,11 +177,17 @@ def test_the_chief_is_shown_and_the_others_only_when_they_fail(script, capfd):
 
 
 def test_the_others_are_logged(script, tmp_path, capfd):
-    talk = "print('attempt', attempt, flush=True); sys.exit(0 if attempt else 5 * index)"
+    talk = "print('attempt', attempt); sys.exit(0 if attempt else 5 * index)"
     logs = tmp_path / "new" / "logs"
     assert launch(script(talk), 2, log_dir=str(logs), grace=5) == 0
     assert (logs / "worker-1.log").read_text() == "attempt 0\nattempt 1\n"
     assert "the last lines of worker 1:\nattempt 0\n" in capfd.readouterr().err
+
+
+def test_what_a_killed_worker_has_printed_is_not_lost(script, capfd):
+    talk = "print('before'); os.kill(os.getpid(), signal.SIGKILL) if index else time.sleep(60)"
+    assert launch(script(talk), 2, max_restarts=0, grace=0) == 128 + 9
+    assert "the last lines of worker 1:\nbefore\n" in capfd.readouterr().err
 
 
 def test_only_the_last_lines_of_this_attempt_are_shown(script, tmp_path, capfd):

@@ -42,7 +42,9 @@ class Workers:
         cluster = {"worker": [f"127.0.0.1:{port}" for port in self._ports]}
         for index in range(self._count):
             config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-            environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+            # What is printed to a file would else be lost with a worker that is killed.
+            unbuffered = {"PYTHONUNBUFFERED": "1"}
+            environment = {**unbuffered, **os.environ, "TF_CONFIG": json.dumps(config)}
             with self._output(index) as output:
                 process = subprocess.Popen(
                     self._command,

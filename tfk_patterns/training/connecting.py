@@ -30,11 +30,12 @@ def connect_workers(
     or passwords: keep the ports within a network you trust.
 
     `timeout` is about connecting alone. Afterwards (measured on the loopback, TensorFlow 2.15.1
-    and 2.21) a collective fails with `tf.errors.UnavailableError` within 0.1 s of a peer's being
-    killed, within 1 s of its ending, and 10 s after it froze (SIGSTOP); that a peer did other
-    work for 70 s was no error. So `timeout_seconds` in `communication_options` is best left out:
-    with 5 s there, a peer that was busy for 20 s became a `DeadlineExceededError` on the others.
-    After such an error the whole cluster must be restarted; `tfk_patterns.training.launch` does.
+    and 2.21) a collective fails with `tf.errors.UnavailableError` when a peer is killed or ends,
+    within 0.1 s to 1 s where data was on its way from it, else at a missed heartbeat, within 11 s
+    as when a peer froze (SIGSTOP). That a peer did other work for 70 s was no error. So
+    `timeout_seconds` in `communication_options` is best left out: with 5 s there, a peer that was
+    busy for 20 s became a `DeadlineExceededError` on the others. After such an error all workers
+    must be restarted; `python -m tfk_patterns.training.launch` does that on one machine.
 
     Args:
         timeout: Seconds to wait for peers, more than the difference of their starts.

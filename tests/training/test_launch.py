@@ -21,8 +21,10 @@ config = json.loads(os.environ["TF_CONFIG"])
 index = config["task"]["index"]
 notes = pathlib.Path(__file__).parent
 attempt = len(list(notes.glob(f"config-{index}-*")))
-(notes / f"config-{index}-{attempt}").write_text(json.dumps(config))
 (notes / f"pid-{index}-{attempt}").write_text(str(os.getpid()))
+(notes / f"config-{index}-{attempt}").write_text(json.dumps(config))
+while len(list(notes.glob(f"config-*-{attempt}"))) < len(config["cluster"]["worker"]):
+    time.sleep(0.01)  # else one might be killed before it has left its notes
 """
 SLEEP = "time.sleep(60)"
 pytestmark = pytest.mark.timeout(60)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from typing import BinaryIO
 
 _PAUSE = 0.05
 _TAIL_LINES, _TAIL_BYTES = 30, 16_384
@@ -22,11 +23,11 @@ class Workers:
     worker started ends with it.
     """
 
-    def __init__(self, command: Sequence[str], count: int, log_dir: pathlib.Path):
+    def __init__(self, command: Sequence[str], logs: Sequence[BinaryIO]):
         self._command = list(command)
-        self._count = count
-        self._logs = {index: log_dir / f"worker-{index}.log" for index in range(1, count)}
-        self._log_starts: dict[int, int] = {}
+        # The chief, worker 0, has this process's own output.
+        self._logs: list[BinaryIO | None] = [None, *logs]
+        self._log_starts = [0] * len(self._logs)
         self._processes: list[subprocess.Popen] = []
         self._ports: list[int] = []
         self._warden = subprocess.Popen(
@@ -38,22 +39,21 @@ class Workers:
 
     def start(self) -> None:
         """Starts all on ports that the last attempt did not have."""
-        self._ports = free_ports(self._count, avoid=self._ports)
+        self._ports = free_ports(len(self._logs), avoid=self._ports)
         cluster = {"worker": [f"127.0.0.1:{port}" for port in self._ports]}
-        for index in range(self._count):
+        for index, log in enumerate(self._logs):
             config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
             # What is printed to a file would else be lost with a worker that is killed.
             unbuffered = {"PYTHONUNBUFFERED": "1"}
-            environment = {**unbuffered, **os.environ, "TF_CONFIG": json.dumps(config)}
-            with self._output(index) as output:
-                process = subprocess.Popen(
-                    self._command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=None if output is None else subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self._log_starts[index] = _size(log) if log else 0
+            process = subprocess.Popen(
+                self._command,
+                env={**unbuffered, **os.environ, "TF_CONFIG": json.dumps(config)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT if log else None,
+                start_new_session=True,
+            )
             self._processes.append(process)
             self._tell_warden("+", process)
 
@@ -98,20 +98,13 @@ class Workers:
 
     def last_lines(self, index: int) -> str:
         """The end of what a worker has printed in this attempt; the chief's is on the terminal."""
-        if index not in self._logs:
+        log = self._logs[index]
+        if log is None:
             return ""
-        with self._logs[index].open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_starts[index], size - _TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(lines[-_TAIL_LINES:])
-
-    def _output(self, index: int):
-        if index not in self._logs:
-            return contextlib.nullcontext()
-        log = self._logs[index].open("ab")
-        self._log_starts[index] = log.seek(0, os.SEEK_END)
-        return log
+        start = max(self._log_starts[index], _size(log) - _TAIL_BYTES)
+        # Without a seek: the position may be the one at which the worker writes.
+        text = os.pread(log.fileno(), _TAIL_BYTES, start).decode("utf-8", "replace")
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])
 
     def _are_running(self) -> bool:
         return any(process.poll() is None for process in self._processes)
@@ -137,3 +130,7 @@ def free_ports(count: int, avoid: Collection[int] = ()) -> list[int]:
             if port not in avoid:
                 ports.append(port)
         return ports
+
+
+def _size(log: BinaryIO) -> int:
+    return os.fstat(log.fileno()).st_size

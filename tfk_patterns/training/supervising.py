@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from tfk_patterns import _validate
 from tfk_patterns.training._workers import Workers
@@ -48,7 +49,7 @@ def launch(
         max_restarts: How many times all are started again.
         grace: Seconds that workers have to end by themselves.
         log_dir: Folder for `worker-1.log` and so on, which is made if it is missing; an attempt
-            appends to them. By default they are deleted at the end.
+            appends to them. By default the output is kept only as long as this runs.
 
     Returns:
         The exit status: 0 when all workers have ended with 0; else the status of the worker that
@@ -73,8 +74,8 @@ def launch(
     workers = _validate.positive_integer("workers", workers)
     max_restarts = _validate.non_negative_integer("max_restarts", max_restarts)
     grace = _validate.non_negative("grace", grace)
-    with _folder(log_dir) as folder, _told_to_end() as told:
-        group = Workers(command, workers, folder)
+    with _logs(log_dir, workers) as logs, _told_to_end() as told:
+        group = Workers(command, logs)
         try:
             status = _attempts(group, max_restarts, grace, told)
             if told:
@@ -133,13 +134,16 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _folder(log_dir: str | None) -> Iterator[pathlib.Path]:
-    if log_dir is None:
-        with tempfile.TemporaryDirectory(prefix="tfk-launch-") as folder:
-            yield pathlib.Path(folder)
-    else:
-        pathlib.Path(log_dir).mkdir(parents=True, exist_ok=True)
-        yield pathlib.Path(log_dir)
+def _logs(log_dir: str | None, workers: int) -> Iterator[list[BinaryIO]]:
+    """Files for all but worker 0; without a folder they have no name, and leave nothing."""
+    with contextlib.ExitStack() as opened:
+        if log_dir is None:
+            yield [opened.enter_context(tempfile.TemporaryFile()) for _ in range(1, workers)]
+            return
+        folder = pathlib.Path(log_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"worker-{index}.log" for index in range(1, workers)]
+        yield [opened.enter_context(path.open("a+b")) for path in paths]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The explicit training loop, from one process to many machines."""
 
+from tfk_patterns.training.connecting import connect_workers
 from tfk_patterns.training.training_loop import TrainingLoop
 
-__all__ = ["TrainingLoop"]
+__all__ = ["TrainingLoop", "connect_workers"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rich.progress
 from comparisons import Job
-from pairs import geometric_mean, measure, row
+from pairs import Pairs, geometric_mean, measure, row
 from table import show
 
 SECONDS = 0.025  # one timing takes that long at least
@@ -21,7 +21,9 @@ def measured(chosen: list[Job], pairs: int) -> list[dict]:
         bar = progress.add_task("", total=len(chosen))
         for job in chosen:
             progress.update(bar, description=job.name, refresh=True)
-            found = measure(*job.sides(), pairs, SECONDS)
+            found = job.sides()
+            if not isinstance(found, Pairs):  # measured already, in other processes
+                found = measure(*found, pairs, SECONDS)
             rows.append(row(job.name, found, job.target))
             groups[job.group].append(found)
             targets[job.group] = job.target

@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 import tfk_patterns
-from tfk_patterns import layers, models, parity
+from tfk_patterns import layers, models, parity, training
 
 MODULES = [
     module.name
@@ -17,7 +17,7 @@ MODULES = [
 ]
 PUBLIC = {
     name: thing
-    for package in (layers, models, parity)
+    for package in (layers, models, parity, training)
     for name, thing in vars(package).items()
     if not name.startswith("_") and not inspect.ismodule(thing)
 }

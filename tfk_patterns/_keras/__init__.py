@@ -88,6 +88,7 @@ output_specs = _islands.output_specs
 split_variables = _islands.split_variables
 run_in_mode = _islands.run_in_mode
 runs_eagerly = _islands.runs_eagerly
+adds_gradients_up = _training.adds_gradients_up
 apply_mean_gradients = _training.apply_mean_gradients
 build_for = _training.build_for
 build_step = _training.build_step
@@ -116,6 +117,7 @@ __all__ = [
     "Operation",
     "add_exact_weight",
     "added_losses",
+    "adds_gradients_up",
     "apply_mean_gradients",
     "as_in_step",
     "attach_mask",

@@ -87,6 +87,16 @@ def apply_mean_gradients(optimizer, gradients: list, weights: list) -> None:
     optimizer.apply_gradients(zip(gradients, weights, strict=True))
 
 
+def adds_gradients_up(optimizer) -> bool:
+    """Whether an optimizer that is given what each replica has does right with it.
+
+    As long as it neither clips nor looks for infinities; then nothing need be added up before.
+    """
+    inner = inner_optimizer(optimizer)
+    clips = any(getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue"))
+    return not (clips or _has_scale(optimizer))
+
+
 def _exact(values):
     """The gradient of a half precision weight in float32, as that of the scale."""
     return tf.cast(values, tf.float32) if values.dtype.size < 4 else values

@@ -21,8 +21,7 @@ def train_step(model, data, fraction=None):
         loss = _loss(model, x, y, predictions, sample_weight, training=True)
         scaled = _keras.scaled_loss(model.optimizer, _part_of_whole(model, loss, x, fraction))
     gradients = tape.gradient(scaled, _keras.trainable_variables(model))
-    gradients = sum_gradients(_keras.unscaled_gradients(model.optimizer, gradients))
-    _keras.apply_mean_gradients(model.optimizer, gradients, model.trainable_weights)
+    _apply(model.optimizer, gradients, model.trainable_weights)
     return _log(model, x, y, predictions, sample_weight, loss)
 
 
@@ -50,6 +49,15 @@ def _part_of_whole(model, loss, x, fraction):
     if any(getattr(one, "reduction", None) == "sum" for one in _keras.compiled_losses(model)):
         return loss / replica_count()
     return loss * tf.cast(share_of_samples(x) if fraction is None else fraction, loss.dtype)
+
+
+def _apply(optimizer, gradients, weights):
+    """Moves the weights by the sum of the replicas' gradients."""
+    if _keras.adds_gradients_up(optimizer):
+        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+    else:
+        gradients = sum_gradients(_keras.unscaled_gradients(optimizer, gradients))
+        _keras.apply_mean_gradients(optimizer, gradients, weights)
 
 
 def _log(model, x, y, predictions, sample_weight, loss):

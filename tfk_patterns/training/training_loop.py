@@ -57,8 +57,7 @@ class TrainingLoop:
     >>> import tensorflow as tf
     >>> from tensorflow import keras
     >>> import tfk_patterns
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
-    >>> model.set_weights([[[1.0], [1.0]]])
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, None, False, "ones")])
     >>> model.compile(keras.optimizers.SGD(0.1), "mse")
     >>> data = tf.data.Dataset.from_tensor_slices(([[1.0, 0.0]], [[0.0]])).batch(1)
     >>> loop = tfk_patterns.training.TrainingLoop(model)

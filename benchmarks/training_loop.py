@@ -8,9 +8,9 @@ import functools
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,15 +22,17 @@ import tensorflow as tf
 from calls import BATCH
 from comparisons import Job
 from models import NETWORKS
-from pairs import Pairs, seconds
+from pairs import Pairs
 from rows import main
 from tensorflow import keras
 
 from tfk_patterns.training import TrainingLoop, connect_workers
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
 from tfk_patterns.training._training_state import TrainingState
+from tfk_patterns.training.launch import launch
 
 STEPS = 100  # of an epoch
+SKIPPED = 5  # of them, at the start, where only steps are timed
 PAIRS = 21
 MODES = {
     "graph": {},
@@ -59,32 +61,51 @@ def epoch_of(fit: Callable, dataset) -> Callable:
     return run
 
 
-def epoch_of_run(model, dataset) -> Callable:
-    """As many steps of the model's `train_step` by `strategy.run`, and nothing else."""
-    strategy = model.distribute_strategy
+class Timer(keras.callbacks.Callback):
+    """Times the steps of an epoch, without what an epoch costs to start."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == SKIPPED:
+            self.start = time.perf_counter()
+        elif batch == STEPS - 1:
+            self.seconds = time.perf_counter() - self.start
+
+
+def times_beside_run(network: str, make_strategy: Callable, pairs: int = PAIRS) -> Pairs:
+    """Steps of the loop, and of the bare `strategy.run` of the model's `train_step`."""
+    with make_strategy().scope():
+        (ours, dataset), (peer, _) = (compiled(network) for _ in range(2))
+    loop, timer = TrainingLoop(ours), Timer()
+    epoch_of(TrainingLoop(peer).fit, dataset)()  # makes all variables
+    strategy = peer.distribute_strategy
     iterator = iter(strategy.experimental_distribute_dataset(dataset))
-    step = tf.function(lambda: strategy.run(model.train_step, args=(next(iterator),)))
+    step = tf.function(lambda: strategy.run(peer.train_step, args=(next(iterator),)))
 
-    def run():
-        for _ in range(STEPS):
+    def time_ours():
+        loop.fit(dataset, steps_per_epoch=STEPS, callbacks=[timer], verbose=0)
+        return timer.seconds
+
+    def time_peer():
+        for index in range(STEPS - 1):
+            if index == SKIPPED:
+                start = time.perf_counter()
             step()
-        return []
+        return time.perf_counter() - start
 
-    return run
+    sides, found = (time_ours, time_peer), Pairs([], [])
+    for pair in range(-1, pairs):  # the first is to warm up
+        order = (0, 1) if pair % 2 else (1, 0)
+        for index in order:
+            taken = sides[index]() / (STEPS - 1 - SKIPPED)
+            if pair >= 0:
+                found[index].append(taken)
+    return found
 
 
 def beside_fit(network: str, mode: dict) -> tuple[Callable, Callable]:
     """Epochs of the loop, and of `fit`."""
     (ours, dataset), (peer, _) = (compiled(network, **mode) for _ in range(2))
     return epoch_of(TrainingLoop(ours).fit, dataset), epoch_of(peer.fit, dataset)
-
-
-def beside_run(network: str, make_strategy: Callable) -> tuple[Callable, Callable]:
-    """Epochs of the loop, and of the bare `strategy.run`, under a strategy."""
-    with make_strategy().scope():
-        (ours, dataset), (peer, _) = (compiled(network) for _ in range(2))
-        epoch_of(TrainingLoop(peer).fit, dataset)()  # makes all variables
-        return epoch_of(TrainingLoop(ours).fit, dataset), epoch_of_run(peer, dataset)
 
 
 def two_replicas():
@@ -94,27 +115,21 @@ def two_replicas():
     )
 
 
-def beside_run_on_workers(network: str) -> Pairs:
-    """What `beside_run` compares, in two worker processes, as the chief times it."""
+def times_on_workers(network: str) -> Pairs:
+    """As `times_beside_run`, in two worker processes, as the chief times it."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "pairs.json"
-        launched = [sys.executable, "-m", "tfk_patterns.training.launch", "--workers", "2"]
-        subprocess.run([*launched, __file__, "--worker", network, str(result)], check=True)
+        words = [sys.executable, __file__, "--worker", network, str(result)]
+        if launch(words, 2, max_restarts=0):
+            raise RuntimeError("a worker failed")
         return Pairs(**json.loads(result.read_text()))
 
 
 def work(network: str, result: str) -> None:
-    """A worker's part of `beside_run_on_workers`: all must take the same steps."""
-    sides = beside_run(network, connect_workers)
-    for side in sides:
-        seconds(side, 1)  # compiles
-    times = [[], []]
-    for pair in range(PAIRS):
-        order = (0, 1) if pair % 2 else (1, 0)
-        for side in order:
-            times[side].append(seconds(sides[side], 1))
+    """What a worker of `times_on_workers` does."""
+    found = times_beside_run(network, connect_workers)
     if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0:
-        Path(result).write_text(json.dumps(dict(zip(Pairs._fields, times, strict=True))))
+        Path(result).write_text(json.dumps(found._asdict()))
 
 
 def saves() -> tuple[Callable, Callable]:
@@ -144,11 +159,11 @@ def jobs() -> Iterator[Job]:
     yield Job("a checkpoint", "a checkpoint of 6 MB, beside tf.train.CheckpointManager", 1.0, saves)
     for network in NETWORKS:
         name = f"beside strategy.run, two replicas, {network}, batch {BATCH}"
-        made = functools.partial(beside_run, network, two_replicas)
+        made = functools.partial(times_beside_run, network, two_replicas)
         yield Job("beside strategy.run, two replicas", name, 1.02, made)
     for network in NETWORKS:
         name = f"beside strategy.run, two workers, {network}, batch {BATCH}"
-        made = functools.partial(beside_run_on_workers, network)
+        made = functools.partial(times_on_workers, network)
         yield Job("beside strategy.run, two workers", name, 1.02, made)
 
 

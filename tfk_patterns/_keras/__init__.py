@@ -100,6 +100,7 @@ generator_states = _training.generator_states
 log_computed_loss = _training.log_computed_loss
 log_loss = _training.log_loss
 logged_by_compute_loss = _training.logged_by_compute_loss
+reset_step_counter = _training.reset_step_counter
 scaled_loss = _training.scaled_loss
 step_counter = _training.step_counter
 steps_per_execution = _training.steps_per_execution
@@ -168,6 +169,7 @@ __all__ = [
     "recurrent_states",
     "register",
     "repeated_draws",
+    "reset_step_counter",
     "restore_global_settings",
     "restore_loss_scale",
     "run_in_mode",

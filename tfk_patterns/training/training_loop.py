@@ -92,6 +92,7 @@ class TrainingLoop:
             dataset: The training data: a `tf.data.Dataset` of batches `(x,)`, `(x, y)` or
                 `(x, y, sample_weight)`, the whole batches that all replicas share; or a function of
                 the epoch, an integer, that makes one; or a `tf.distribute.DistributedDataset`.
+                Class weights are sample weights: `map` makes them.
             epochs: The epoch to stop before.
             validation_data: Data to evaluate after each epoch, likewise.
             callbacks: Keras callbacks. With several workers each runs them, and they must come to
@@ -126,6 +127,7 @@ class TrainingLoop:
             callbacks = callback_list(model, callbacks, verbose, epochs=epochs, steps=steps)
             checkpoints = checkpoints_of(self, callbacks, train, data, validation)
             model.stop_training = False
+            _keras.reset_step_counter(model, "train")
             callbacks.on_train_begin()
             place = checkpoints.restore(Place(initial_epoch))
             while place.epoch < epochs and not place.stopped:
@@ -193,6 +195,7 @@ class TrainingLoop:
     def _evaluate(self, data, epoch: int, callbacks) -> dict[str, Any]:
         test = self._compiled(test_function)
         self.model.reset_metrics()
+        _keras.reset_step_counter(self.model, "test")
         callbacks.on_test_begin()
         for place in self._steps("test", test, data, Place(epoch), callbacks):
             logs = place.logs
@@ -216,6 +219,7 @@ class TrainingLoop:
         with self.strategy.scope():
             callbacks = callback_list(self.model, callbacks, verbose, steps=data.steps(0))
             predict = self._compiled(predict_function)
+            _keras.reset_step_counter(self.model, "predict")
             callbacks.on_predict_begin()
             places = self._steps("predict", predict, data, Place(0), callbacks)
             outputs = [place.logs["outputs"] for place in places]

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.training._agreement import any_worker, worker_count
+from tfk_patterns.training._agreement import any_worker, worker_count, worker_index
 from tfk_patterns.training._batches import Batches, validation_batches
 from tfk_patterns.training._building import build, check_model
 from tfk_patterns.training._callbacks import callback_list, want_batch_logs
@@ -130,6 +130,8 @@ class TrainingLoop:
             _keras.reset_step_counter(model, "train")
             callbacks.on_train_begin()
             place = checkpoints.restore(Place(initial_epoch))
+            if verbose and place != Place(initial_epoch) and worker_index(strategy) == 0:
+                print(f"Going on from a checkpoint: epochs done {place.epoch}, steps {place.step}.")
             while place.epoch < epochs and not place.stopped:
                 if place.step == 0:
                     model.reset_metrics()

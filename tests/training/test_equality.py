@@ -77,7 +77,7 @@ OWN = {
     ("own", "mode"),
     [
         pytest.param(own, mode, marks=() if mode == quick else slow)
-        for own, quick in zip(OWN, ("graph", "xla", "graph", "executions"), strict=True)
+        for own, quick in zip(OWN, ("graph", "graph", "graph", "executions"), strict=True)
         for mode in MODES
     ],
 )

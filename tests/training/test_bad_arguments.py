@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tests.training.runs import X, Y, assert_same_bits, batches, compiled, sequential, state
+from tests.training.runs import X, Y, assert_same_bits, batches, compiled, sequential
 from tfk_patterns.training import TrainingLoop
 
 
@@ -25,11 +25,11 @@ def refuses(loop):
     """Refuses arguments of a method, and leaves the model as it was."""
 
     def refuses(method, name, error, *arguments, **others):
-        before = state(loop.model)
+        before = loop.model.get_weights()
         with pytest.raises(error) as caught:
             getattr(loop, method)(*arguments, **{"verbose": 0, **others})
         assert_clear(caught.value, name)
-        assert_same_bits(state(loop.model), before)
+        assert_same_bits(loop.model.get_weights(), before)
 
     return refuses
 
@@ -57,8 +57,14 @@ def test_a_model_that_is_not_compiled():
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), (None, TypeError)]
-    + [("batch", TypeError)],
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (True, TypeError),
+        (None, TypeError),
+        ("batch", TypeError),
+    ],
 )
 def test_save_freq(value, error):
     with pytest.raises(error) as caught:
@@ -148,7 +154,6 @@ STEPS = [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError), 
     [
         ("fit", "steps_per_epoch"),
         ("fit", "validation_steps"),
-        ("fit", "epochs"),
         ("evaluate", "steps"),
         ("predict", "steps"),
     ],
@@ -158,27 +163,26 @@ def test_numbers_of_steps_and_epochs(method, name, value, error, refuses):
     refuses(method, name, error, batches(), **more, **{name: value})
 
 
+@pytest.mark.parametrize("name", ["epochs", "initial_epoch"])
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(-1, ValueError), (1.0, TypeError), ("0", TypeError), (None, TypeError), (True, TypeError)],
+    [(-1, ValueError), (1.0, TypeError), ("1", TypeError), (None, TypeError), (True, TypeError)],
 )
-def test_initial_epoch(value, error, refuses):
-    refuses("fit", "initial_epoch", error, batches(), initial_epoch=value)
-
-
-def test_validation_steps_without_validation_data(refuses):
-    refuses("fit", "validation_steps", ValueError, batches(), validation_steps=2)
+def test_epochs(name, value, error, refuses):
+    refuses("fit", name, error, batches(), **{name: value})
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
-@pytest.mark.parametrize("value", ["loud", None, 3, -1, 1.5])
+@pytest.mark.parametrize("value", ["loud", None, 1.5])
 def test_verbose(method, value, refuses):
     refuses(method, "verbose", (TypeError, ValueError), batches(), verbose=value)
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 @pytest.mark.parametrize(
-    "value", ["early", 3, [None], [np.mean], keras.callbacks.EarlyStopping], ids=str
+    "value",
+    ["early", 3, [np.mean], keras.callbacks.EarlyStopping],
+    ids=["name", "number", "function", "class"],
 )
 def test_callbacks(method, value, refuses):
     refuses(method, "callbacks", TypeError, batches(), callbacks=value)

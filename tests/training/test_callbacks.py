@@ -55,10 +55,7 @@ class Recorder(callbacks.Callback):
 def numbers(logs):
     if logs is None:
         return None
-    return {
-        name: np.asarray(value).tolist() if name != "outputs" else np.asarray(value).tolist()
-        for name, value in logs.items()
-    }
+    return {name: np.asarray(value).tolist() for name, value in logs.items()}
 
 
 def unknown_length():

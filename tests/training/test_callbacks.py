@@ -65,7 +65,7 @@ def unknown_length():
 CALLS = {
     "known": (lambda: batches(X, Y), {"epochs": 3, "initial_epoch": 1}),
     "unknown": (unknown_length, {"epochs": 2}),
-    "steps": (lambda: batches(X, Y).repeat(), {"epochs": 2, "steps_per_epoch": 4}),
+    "steps": (lambda: batches(X, Y).repeat(), {"epochs": 2, "steps_per_epoch": 3}),
 }
 
 
@@ -73,6 +73,8 @@ CALLS = {
 @pytest.mark.parametrize("kind", CALLS)
 def test_the_calls_of_fit(kind, steps_per_execution):
     """The same in the same order, with the same places and logs."""
+    if kind == "unknown" and steps_per_execution > 1 and _keras.GENERATION == 2:
+        pytest.skip("`fit` of Keras 2 wants to know the number of steps")
     data, arguments = CALLS[kind]
     found, expected = Recorder(), Recorder()
     loop, model = twins(lambda: linear(steps_per_execution=steps_per_execution))
@@ -138,7 +140,7 @@ EFFECTS = {
     "best_weights": lambda: callbacks.EarlyStopping(
         "val_loss", patience=1, restore_best_weights=True
     ),
-    "start_from_epoch": lambda: callbacks.EarlyStopping("loss", start_from_epoch=2),
+    "start_from_epoch": lambda: callbacks.EarlyStopping("val_loss", start_from_epoch=2),
     "plateau": lambda: callbacks.ReduceLROnPlateau("val_loss", patience=1, factor=0.5),
     "schedule": lambda: callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5),
     "no_number": lambda: callbacks.TerminateOnNaN(),

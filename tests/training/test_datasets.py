@@ -98,14 +98,13 @@ def ragged_model():
     return compiled(subclassed(stack=stack))
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, pytest.param(4, marks=slow)])
-def test_a_length_that_is_not_known(steps_per_execution):
+def test_a_length_that_is_not_known():
     def data():
         return batches().unbatch().filter(lambda x, y, w: x[0] > -0.5).batch(8)
 
     assert data().cardinality() == tf.data.UNKNOWN_CARDINALITY
     pair = assert_equals_fit(
-        lambda: compiled(functional(), steps_per_execution=steps_per_execution),
+        lambda: compiled(functional()),
         data,
         validation_data=data(),
     )

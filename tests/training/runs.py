@@ -40,6 +40,14 @@ def parts(random=True, statistics=False):
     ]
 
 
+def few_parts():
+    return [
+        keras.layers.Dense(5, "tanh", kernel_regularizer="l2"),
+        layers.L1L2ActivityRegularization(l2=0.01),
+        keras.layers.Dense(2),
+    ]
+
+
 def sequential(cls=keras.Sequential, stack=None, **arguments):
     return cls([keras.Input((4,)), *(stack or parts())], **arguments)
 

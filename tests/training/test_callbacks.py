@@ -69,8 +69,15 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 3])
-@pytest.mark.parametrize("kind", CALLS)
+@pytest.mark.parametrize(
+    ("kind", "steps_per_execution"),
+    [
+        ("known", 1),
+        ("unknown", 1),
+        ("steps", 3),
+        *(pytest.param(*case, marks=slow) for case in (("known", 3), ("unknown", 3), ("steps", 1))),
+    ],
+)
 def test_the_calls_of_fit(kind, steps_per_execution):
     """The same in the same order, with the same places and logs."""
     if kind == "unknown" and steps_per_execution > 1 and _keras.GENERATION == 2:
@@ -147,7 +154,10 @@ EFFECTS = {
 }
 
 
-@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize(
+    "effect",
+    [pytest.param(e, marks=() if e in ("best_weights", "plateau") else slow) for e in EFFECTS],
+)
 def test_callbacks_with_effects(effect):
     """At a rate at which the loss rises, or of one that overflows."""
     rate = 1e12 if effect == "no_number" else 1.2
@@ -189,7 +199,7 @@ def both_ways(folder, make):
     return loop, model, *names
 
 
-@pytest.mark.parametrize("save_freq", ["epoch", 4])
+@pytest.mark.parametrize("save_freq", ["epoch", pytest.param(4, marks=slow)])
 def test_model_checkpoint(save_freq, tmp_path):
     def make(folder):
         file = folder / "{epoch}-{loss:.6f}.keras"
@@ -238,7 +248,7 @@ def test_tensorboard(update_freq, tmp_path):
     assert found == expected
 
 
-@pytest.mark.parametrize("verbose", ["auto", 1, 2])
+@pytest.mark.parametrize("verbose", ["auto", 2, pytest.param(1, marks=slow)])
 def test_what_is_shown(verbose, capsys):
     """What `fit`, `evaluate` and `predict` show: once, and without the times."""
     loop, model = twins(linear)

@@ -17,6 +17,7 @@ from tests.training.runs import (
     compiled,
     deferred,
     distilled,
+    few_parts,
     functional,
     sequential,
     subclassed,
@@ -34,7 +35,6 @@ QUICK = {
     ("functional", "graph"),
     ("sequential", "executions"),
     ("subclassed", "eager"),
-    ("subclassed", "xla"),
 }
 
 
@@ -66,10 +66,12 @@ def test_each_kind_of_model_in_each_mode(kind, mode):
 
 SAM, ACCUMULATION = models.SharpnessAwareModel, models.GradientAccumulationModel
 OWN = {
-    "train_step": lambda: functional(models.TrainStepModel),
-    "sharpness": lambda: sequential(SAM, rho=0.2),
-    "accumulation_apply": lambda: functional(ACCUMULATION, steps=4),
-    "accumulation_carry": lambda: subclassed(ACCUMULATION, steps=4, last_group="carry"),
+    "train_step": lambda: functional(models.TrainStepModel, few_parts()),
+    "sharpness": lambda: sequential(SAM, few_parts(), rho=0.2),
+    "accumulation_apply": lambda: functional(ACCUMULATION, few_parts(), steps=4),
+    "accumulation_carry": lambda: subclassed(
+        ACCUMULATION, few_parts(), steps=4, last_group="carry"
+    ),
 }
 
 
@@ -166,7 +168,9 @@ def scheduled():
 )
 def test_optimizers(optimizer):
     """Averaged weights are put in at the end."""
-    assert_equals_fit(lambda: compiled(functional(), optimizer()))
+    assert_equals_fit(
+        lambda: compiled(sequential(stack=few_parts()), optimizer(), jit_compile=True)
+    )
 
 
 @slow
@@ -178,10 +182,10 @@ def test_half_precision():
         keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.mark.parametrize("change", ["freeze", "compile"])
+@pytest.mark.parametrize("change", ["compile", pytest.param("freeze", marks=slow)])
 def test_what_is_changed_between_two_calls_of_fit_counts(change):
     """Frozen layers from the next `compile` on, as ever."""
-    pair = assert_equals_fit(lambda: compiled(functional()), epochs=1)
+    pair = assert_equals_fit(lambda: compiled(functional(stack=few_parts())), epochs=1)
     for model in (pair[0].model, pair[1]):
         model.layers[1].trainable = False
     if change == "compile":
@@ -192,7 +196,7 @@ def test_what_is_changed_between_two_calls_of_fit_counts(change):
 
 
 def test_fit_goes_on_where_a_loop_ended_and_the_other_way_round():
-    loop, model = assert_equals_fit(lambda: compiled(functional()), epochs=1)
+    loop, model = assert_equals_fit(lambda: compiled(functional(stack=few_parts())), epochs=1)
     for method in (loop.model.fit, model.fit):
         method(batches(), verbose=0)
     loop, model = assert_equals_fit(None, pair=(loop, model), epochs=1)

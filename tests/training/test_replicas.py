@@ -11,6 +11,7 @@ from tests.training.runs import (
     Y,
     batches,
     compiled,
+    few_parts,
     functional,
     parts,
     sequential,
@@ -25,14 +26,21 @@ HALF = {"rtol": 4e-3, "atol": 2e-3}  # float16 rounds each replica's share of a 
 KINDS = {"functional": functional, "sequential": sequential, "subclassed": subclassed}
 
 
-def plain(random=False, statistics=False, kind=sequential, **arguments):
-    return compiled(kind(stack=parts(random, statistics)), **arguments)
+def plain(statistics=False, kind=sequential, **arguments):
+    return compiled(kind(stack=parts(random=False, statistics=statistics)), **arguments)
+
+
+def small(**arguments):
+    return compiled(sequential(stack=few_parts()), **{"weighted": None, **arguments})
 
 
 def assert_equals_one_device(
-    make, strategy, data=batches, close=ROUNDING, validation=None, **arguments
+    make, strategy, data=batches, close=ROUNDING, thorough=False, **arguments
 ):
-    """The history, the state, an evaluation and predictions of a loop, and of `fit`."""
+    """The history and the state after a loop and after `fit`.
+
+    With `thorough` of an evaluation and predictions, too, and with validation.
+    """
     keras.utils.set_random_seed(1)
     one = make()
     with strategy.scope():
@@ -42,24 +50,29 @@ def assert_equals_one_device(
         two.set_weights(one.get_weights())
     loop = TrainingLoop(two)
     arguments = {"epochs": 2, "verbose": 0, **arguments}
-    validation = validation or (lambda: data(rows=21))
+    if thorough:
+        arguments["validation_data"] = data(rows=21)
     keras.utils.set_random_seed(1)
-    expected = one.fit(data(), validation_data=validation(), **arguments).history
+    expected = one.fit(data(), **arguments).history
     keras.utils.set_random_seed(1)
-    found = loop.fit(data(), validation_data=validation(), **arguments).history
+    found = loop.fit(data(), **arguments).history
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, **close, err_msg=name)
     assert_close(two.get_weights(), one.get_weights(), close)
     assert_replicas_agree(two, strategy)
+    if thorough:
+        assert_equal_evaluation_and_prediction(loop, one, data, close)
+
+
+def assert_equal_evaluation_and_prediction(loop, one, data, close):
     results = loop.evaluate(data(), verbose=0)
     expected = one.evaluate(data(), verbose=0, return_dict=True)
     assert results.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(results[name], value, **close, err_msg=name)
     assert_close(loop.predict(data(), verbose=0), one.predict(data(), verbose=0), close)
-    assert_close(two.get_weights(), one.get_weights(), close)
-    return loop, one
+    assert_close(loop.model.get_weights(), one.get_weights(), close)
 
 
 def assert_close(found, expected, close=ROUNDING):
@@ -76,21 +89,19 @@ def assert_replicas_agree(model, strategy):
             np.testing.assert_array_equal(values[0], value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "mode",
-    [
-        {},
-        {"steps_per_execution": 4},
-        pytest.param({"run_eagerly": True}, marks=slow),
-        pytest.param({"jit_compile": True}, marks=slow),
-    ],
-    ids=str,
-)
+CASES = [
+    ("functional", {}),
+    ("subclassed", {}),
+    *(
+        pytest.param("sequential", mode, marks=slow)
+        for mode in ({}, {"steps_per_execution": 4}, {"run_eagerly": True}, {"jit_compile": True})
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "mode"), CASES, ids=str)
 def test_losses_and_metrics_of_layers_and_sample_weights(kind, mode, two_replicas):
-    if mode and kind != "sequential":
-        pytest.skip("each mode with one kind of model, each kind in one mode")
-    assert_equals_one_device(lambda: plain(kind=KINDS[kind], **mode), two_replicas)
+    assert_equals_one_device(lambda: plain(kind=KINDS[kind], **mode), two_replicas, thorough=True)
 
 
 @pytest.mark.parametrize("rows", [33, pytest.param(39, marks=slow), pytest.param(1, marks=slow)])
@@ -100,7 +111,7 @@ def test_an_incomplete_last_batch(rows, two_replicas):
     def data(rows=rows):
         return batches(rows=rows)
 
-    assert_equals_one_device(plain, two_replicas, data, validation=lambda: batches(rows=17))
+    assert_equals_one_device(plain, two_replicas, data)
 
 
 def test_states_where_batches_split_evenly(two_replicas):
@@ -110,7 +121,7 @@ def test_states_where_batches_split_evenly(two_replicas):
     def make():
         return plain(statistics=True)
 
-    assert_equals_one_device(make, two_replicas, data, validation=data)
+    assert_equals_one_device(make, two_replicas, data)
 
 
 @pytest.mark.parametrize("synchronized", [False, True])
@@ -132,7 +143,7 @@ class MeanLoss(keras.layers.Layer):
         return inputs
 
 
-@pytest.mark.parametrize("rows", [45, 33])
+@pytest.mark.parametrize("rows", [33, pytest.param(45, marks=slow)])
 def test_a_loss_of_a_layer_that_is_a_mean_over_samples(rows, two_replicas):
     """A share that has no samples has no mean."""
 
@@ -156,7 +167,7 @@ OPTIMIZERS = {
     "name", ["clipnorm", *(pytest.param(n, marks=slow) for n in list(OPTIMIZERS)[1:])]
 )
 def test_optimizers(name, two_replicas):
-    assert_equals_one_device(lambda: plain(optimizer=OPTIMIZERS[name]()), two_replicas)
+    assert_equals_one_device(lambda: small(optimizer=OPTIMIZERS[name]()), two_replicas)
 
 
 @pytest.fixture
@@ -171,7 +182,7 @@ def test_half_precision(two_replicas):
     optimizer = keras.mixed_precision.LossScaleOptimizer
 
     def make():
-        return plain(optimizer=optimizer(keras.optimizers.SGD(0.1)), weighted=None)
+        return small(optimizer=optimizer(keras.optimizers.SGD(0.1)))
 
     assert_equals_one_device(make, two_replicas, close=HALF)
 
@@ -193,10 +204,10 @@ def test_an_infinity_on_one_replica_skips_the_step_on_both(row, two_replicas):
 
 def total(rate=0.01):
     loss = keras.losses.MeanSquaredError(reduction="sum")
-    return plain(optimizer=keras.optimizers.SGD(rate), loss=loss)
+    return small(optimizer=keras.optimizers.SGD(rate), loss=loss)
 
 
-@pytest.mark.parametrize("rows", [40, 45, 33])
+@pytest.mark.parametrize("rows", [45, pytest.param(40, marks=slow), pytest.param(33, marks=slow)])
 def test_losses_that_are_sums(rows, two_replicas):
     """Logged as on one device, too; with losses of layers, which are not."""
     assert_equals_one_device(total, two_replicas, lambda rows=rows: batches(rows=rows))
@@ -233,8 +244,7 @@ def test_models_with_an_algorithm_of_their_own(own, two_replicas):
     cls, arguments = OWN[own]
 
     def make():
-        stack = [keras.layers.Dense(5, "tanh", kernel_regularizer="l2"), keras.layers.Dense(2)]
-        return compiled(sequential(cls, stack, **arguments))
+        return compiled(sequential(cls, few_parts(), **arguments))
 
     assert_equals_one_device(make, two_replicas)
 

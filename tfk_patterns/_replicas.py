@@ -17,6 +17,16 @@ def samples_in(x) -> tf.Tensor:
     return tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
 
 
+def mean_of_samples(loss, x) -> tf.Tensor:
+    """The mean loss of this replica's samples, from what Keras divides by the replicas' number.
+
+    It is 0 where the replica has no samples, of which a mean is NaN.
+    """
+    if replica_count() == 1:
+        return loss
+    return tf.where(samples_in(x) > 0, loss * replica_count(), tf.zeros_like(loss))
+
+
 def sum_over_replicas(number: tf.Tensor) -> tf.Tensor:
     """The sum of what the replicas have, which all of them get."""
     context = tf.distribute.get_replica_context()

@@ -90,15 +90,21 @@ def adds_gradients_up(optimizer) -> bool:
 
 def build_step(model, x, y, sample_weight) -> None:
     """Makes all variables of a training step, from tensors or their specs."""
-    if not (model.built and model.compiled_loss.built and model.compiled_metrics.built):
+    # What is logged in a way of the model's own is made in its first step, or not at all.
+    plain = not any(overrides(model, method) for method in ("train_step", "compute_loss"))
+    containers = [model.compiled_loss, model.compiled_metrics] if plain else []
+    if not (model.built and all(container.built for container in containers)):
         with tf.__internal__.FuncGraph("build_scratch_graph").as_default():
             inputs, targets = tf.nest.map_structure(
-                lambda tensor: tf.compat.v1.placeholder(tensor.dtype, tensor.shape), (x, y)
+                lambda spec: (
+                    None if spec is None else tf.compat.v1.placeholder(spec.dtype, spec.shape)
+                ),
+                (x, y),
             )
             predictions = model(inputs, training=False)
-        if not model.compiled_loss.built:
+        if plain and not model.compiled_loss.built:
             model.compiled_loss.build(predictions)
-        if not model.compiled_metrics.built:
+        if plain and not model.compiled_metrics.built:
             model.compiled_metrics.build(predictions, targets)
     build = getattr(model.optimizer, "build", None) or model.optimizer._create_all_weights
     build(model.trainable_variables)

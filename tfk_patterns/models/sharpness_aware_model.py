@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.models._kept_values import assign, values_of
+from tfk_patterns._kept_values import assign, values_of
 from tfk_patterns.models.train_step_model import TrainStepModel
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns._replicas import mean_over_replicas, replica_count, samples_in
+from tfk_patterns._kept_values import put_back
+from tfk_patterns._replicas import mean_of_samples, mean_over_replicas, replica_count, samples_in
 from tfk_patterns.models._classes import (
     check_functional_arguments,
     check_own_train_step,
@@ -18,7 +19,6 @@ from tfk_patterns.models._classes import (
     is_functional,
 )
 from tfk_patterns.models._config import config_of, model_from_config
-from tfk_patterns.models._kept_values import put_back
 from tfk_patterns.models._returned import (
     check_gradients,
     check_loss_and_predictions,
@@ -157,7 +157,7 @@ class TrainStepModel(keras.Model):
             self._check_loss(y)
         with put_back(_keras.logged_by_compute_loss(self)):  # `train_step` logs
             loss = _keras.total_loss(self, x, y, predictions, sample_weight, training)
-        return (loss if replica_count() == 1 else loss * replica_count()), predictions
+        return mean_of_samples(loss, x), predictions
 
     def differentiate(self, function):
         """The gradients of a loss with respect to the trainable weights, right in float16 too.

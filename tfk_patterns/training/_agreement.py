@@ -1,41 +1,53 @@
 """What the worker processes that train one model agree on."""
 
+import contextlib
+
 import tensorflow as tf
 
 
-def worker_index(strategy) -> int:
-    """The index of this process among the workers; the chief's is 0."""
-    cluster, resolver = _cluster(strategy)
-    if resolver is None:
-        return 0
-    chiefs = len(cluster.get("chief", []))
-    return resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
+class Workers:
+    """The worker processes of a strategy, of which this is one."""
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+        self.index, self.count = _index_and_count(strategy)
+        self._gather = tf.function(lambda rows: strategy.gather(rows, axis=0))
+
+    def gather(self, numbers: list[int]) -> list[list[int]]:
+        """The numbers of each worker, as many from each; every worker must ask at once."""
+        if self.count == 1:
+            return [numbers]
+        row = tf.constant([numbers], tf.int64)
+        rows = self._strategy.experimental_distribute_values_from_function(lambda context: row)
+        gathered = self._gather(rows).numpy().tolist()
+        return gathered[:: self._strategy.num_replicas_in_sync // self.count]
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any worker; every worker must ask at once."""
+        return any(flags[0] for flags in self.gather([int(flag)]))
+
+    @contextlib.contextmanager
+    def named_when_lost(self):
+        """Says in one line what it means that a collective has failed."""
+        lost = tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError
+        try:
+            yield
+        except lost as error:
+            if self.count == 1:
+                raise
+            raise ConnectionError(
+                f"Worker {self.index} of {self.count} has lost another one. End all workers, and "
+                "start all of them again, as `python -m tfk_patterns.training.launch` does: with "
+                "`checkpoint_dir` they go on from their checkpoints."
+            ) from error
 
 
-def worker_count(strategy) -> int:
-    """How many worker processes there are."""
-    cluster, _ = _cluster(strategy)
-    return max(1, sum(len(tasks) for job, tasks in cluster.items() if job in ("chief", "worker")))
-
-
-def gather_from_workers(strategy, numbers: list[int]) -> list[list[int]]:
-    """The numbers of each worker, as many from each; every worker must ask at once."""
-    if worker_count(strategy) == 1:
-        return [numbers]
-    row = tf.constant([numbers], tf.int64)
-    rows = strategy.experimental_distribute_values_from_function(lambda context: row)
-    gathered = strategy.gather(rows, axis=0).numpy().tolist()
-    return gathered[:: strategy.num_replicas_in_sync // worker_count(strategy)]
-
-
-def any_worker(strategy, flag: bool) -> bool:
-    """Whether the flag is set on any worker; every worker must ask at once."""
-    return any(flags[0] for flags in gather_from_workers(strategy, [int(flag)]))
-
-
-def _cluster(strategy):
+def _index_and_count(strategy) -> tuple[int, int]:
     resolver = getattr(strategy, "cluster_resolver", None)
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
-        return {}, None
+        return 0, 1
     cluster = resolver.cluster_spec().as_dict()
-    return cluster, (resolver if cluster else None)
+    chiefs, workers = (len(cluster.get(job, [])) for job in ("chief", "worker"))
+    if chiefs + workers == 0:
+        return 0, 1
+    return resolver.task_id + (chiefs if resolver.task_type == "worker" else 0), chiefs + workers

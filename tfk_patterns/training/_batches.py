@@ -1,5 +1,6 @@
 """Batches for the replicas of a strategy."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,10 +10,10 @@ from tfk_patterns import _replicas, _validate
 
 
 class Share(NamedTuple):
-    """What a replica gets of a batch, and the fraction of its samples, which no one else knows."""
+    """What a replica gets of a batch, and how many samples the whole batch has."""
 
     data: Any
-    fraction: tf.Tensor
+    whole: tf.Tensor
 
 
 class Batches:
@@ -28,39 +29,47 @@ class Batches:
         first_epoch: The epoch that starts with the dataset's first batch.
     """
 
-    def __init__(self, name, strategy, dataset, steps_per_epoch=None, first_epoch=0):
-        _check_dataset(name, dataset)
-        if steps_per_epoch is not None:
-            _validate.positive_integer("steps_per_epoch", steps_per_epoch)
+    def __init__(
+        self, name, strategy, dataset, steps=None, first_epoch=0, steps_name="steps_per_epoch"
+    ):
+        if steps is not None:
+            _validate.positive_integer(steps_name, steps)
         self.name = name
         self.dataset = dataset
-        self.steps_per_epoch = steps_per_epoch
-        self._distributed_dataset = None
-        self._strategy = strategy
+        self.steps_per_epoch = steps
         self.first_epoch = first_epoch
+        self._steps_name = steps_name
+        self._strategy = strategy
+        self._distributed_dataset = None
         self._going_on = None  # the iterator that all epochs share
         self._last_made = None, None  # an epoch and its dataset
+        _check_dataset(name, dataset)
+        self._check_batched(self.spec(first_epoch))
 
     def steps(self, epoch: int) -> int | None:
         """The number of batches in an epoch, where it is known."""
         if self.steps_per_epoch is not None:
             return self.steps_per_epoch
-        dataset = self.dataset if self._is_dataset() else self._made(epoch)
+        dataset = self._made(epoch) if self._is_function() else self.dataset
         size = int(dataset.cardinality()) if isinstance(dataset, tf.data.Dataset) else -2
         if size == tf.data.INFINITE_CARDINALITY:
             raise ValueError(
-                "`steps_per_epoch` must be given for a dataset without an end. Received: "
-                f"steps_per_epoch=None and {dataset!r}"
+                f"`{self._steps_name}` must be given for a dataset without an end. Received: "
+                f"{self._steps_name}=None and {dataset!r}"
             )
         return None if size < 0 else size
 
+    def has_known_end(self, epoch: int) -> bool:
+        """Whether an iterator has at least as many batches as `steps` says."""
+        return self.steps(epoch) is not None and not self._is_distributed()
+
     def spec(self, epoch: int):
         """The structure of a batch, in `tf.TensorSpec`s."""
-        return (self.dataset if self._is_dataset() else self._made(epoch)).element_spec
+        return (self._made(epoch) if self._is_function() else self.dataset).element_spec
 
     def iterator(self, epoch: int, step: int = 0):
         """An iterator over an epoch's batches, each shared out to the replicas."""
-        if not self._is_dataset():
+        if self._is_function():
             return iter(self._distributed(_skip(self._made(epoch), step)))
         if self.steps_per_epoch is None:
             if step:
@@ -79,8 +88,19 @@ class Batches:
         empty = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=spec)
         return iter(self._distributed(empty))
 
-    def _is_dataset(self) -> bool:
-        return not isinstance(self.dataset, Callable)
+    def _is_function(self) -> bool:
+        return not isinstance(self.dataset, tf.data.Dataset) and not self._is_distributed()
+
+    def _is_distributed(self) -> bool:
+        return isinstance(self.dataset, tf.distribute.DistributedDataset)
+
+    def _check_batched(self, specs) -> None:
+        for spec in tf.nest.flatten(specs):
+            if getattr(spec, "shape", None) is not None and spec.shape.rank == 0:
+                raise ValueError(
+                    f"`{self.name}` must give batches, with the samples along the first axis. "
+                    f"Received: elements of {specs}"
+                )
 
     def _made(self, epoch: int) -> tf.data.Dataset:
         if self._last_made[0] != epoch:
@@ -91,23 +111,29 @@ class Batches:
         if not isinstance(dataset, tf.data.Dataset):
             return dataset  # which its maker has shared out
         if self._strategy.num_replicas_in_sync == 1:
-            return self._strategy.experimental_distribute_dataset(dataset)
-        _check_batched(dataset)
+            return dataset
+        # What fetches to a device takes a tenth of a second to make, in each epoch.
+        fetch = any("CPU" not in device for device in self._strategy.extended.worker_devices)
         return self._strategy.distribute_datasets_from_function(
-            lambda context: _shares(dataset, context)
+            lambda context: _shares(dataset, context),
+            tf.distribute.InputOptions(experimental_fetch_to_device=fetch),
         )
 
 
-def validation_batches(strategy, dataset, steps: int | None, name="validation_data") -> Batches:
+def validation_batches(
+    strategy, dataset, steps: int | None, epoch: int = 0, name="validation_data"
+) -> Batches:
     """Batches that are the same each time: the first so many, or all."""
-    _check_dataset(name, dataset)
-    if steps is None:
-        return Batches(name, strategy, dataset)
-    _validate.positive_integer("steps" if name == "dataset" else "validation_steps", steps)
+    steps_name = "steps" if name == "dataset" else "validation_steps"
+    if steps is not None:
+        _validate.positive_integer(steps_name, steps)
     if isinstance(dataset, tf.data.Dataset):
-        return Batches(name, strategy, dataset.take(steps))
-    if isinstance(dataset, Callable):
-        return Batches(name, strategy, lambda epoch: made(name, dataset, epoch).take(steps))
+        dataset = dataset if steps is None else dataset.take(steps)
+    elif isinstance(dataset, Callable) and steps is not None:
+        whole = dataset
+        dataset = lambda epoch: made(name, whole, epoch).take(steps)  # noqa: E731
+    if steps is None or not isinstance(dataset, tf.distribute.DistributedDataset):
+        return Batches(name, strategy, dataset, first_epoch=epoch, steps_name=steps_name)
     raise ValueError(
         f"`{name}` must have been cut to so many batches before it was distributed. Received: "
         f"{dataset!r} and {steps} steps"
@@ -141,35 +167,25 @@ def _skip(dataset, steps: int):
 
 
 def _repeated(dataset, done: int):
-    if not isinstance(dataset, tf.data.Dataset):
-        return dataset
-    return _skip(dataset.repeat(), done)
-
-
-def _check_batched(dataset) -> None:
-    for spec in tf.nest.flatten(dataset.element_spec):
-        if getattr(spec, "shape", None) is not None and spec.shape.rank == 0:
-            raise ValueError(
-                "`dataset` must give batches, to be shared out to the replicas. Received: elements "
-                f"of {dataset.element_spec}"
-            )
+    if isinstance(dataset, tf.data.Dataset):
+        return _skip(dataset.repeat(), done)
+    return (batch for _ in itertools.count() for batch in dataset)
 
 
 def _shares(dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
     """What a worker's replicas get of each batch, one after the other.
 
-    All shares of a batch are equal, or differ by a sample; TensorFlow's own way fills the first
-    replicas and leaves what remains to the last. A replica may get no samples at all.
+    All shares of a batch are equal, or differ by a sample, which the first replicas have more, or
+    have alone; TensorFlow's own way fills the first ones and leaves what remains to the last.
     """
     replicas = context.num_replicas_in_sync
     here = replicas // context.num_input_pipelines
     first = context.input_pipeline_id * here
 
     def share(batch, replica):
-        samples = tf.cast(_replicas.samples_in(batch), tf.int64)
-        start, end = samples * replica // replicas, samples * (replica + 1) // replicas
-        data = tf.nest.map_structure(lambda tensor: tensor[start:end], batch)
-        return Share(data, tf.cast((end - start) / samples, tf.float32))
+        whole = tf.cast(_replicas.samples_in(batch), tf.int64)
+        start, end = (-(-whole * count // replicas) for count in (replica, replica + 1))
+        return Share(tf.nest.map_structure(lambda tensor: tensor[start:end], batch), whole)
 
     if here == 1:
         return dataset.map(lambda *batch: share(_element(batch), first)).prefetch(tf.data.AUTOTUNE)

@@ -8,7 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow import keras
 
-from tfk_patterns.training._agreement import any_worker, worker_count, worker_index
+from tfk_patterns import _validate
+from tfk_patterns.training._agreement import Workers
 
 # What writes to a file, and the attribute with its place.
 _WRITERS = {
@@ -18,9 +19,12 @@ _WRITERS = {
 }
 
 
-def callback_list(model, callbacks, verbose, **params) -> keras.callbacks.CallbackList:
+def callback_list(
+    model, workers: Workers, callbacks, verbose, **params
+) -> keras.callbacks.CallbackList:
     """The callbacks of a run, with a `History`, and a progress bar on the chief alone."""
-    chief = worker_index(model.distribute_strategy) == 0
+    _check(callbacks, verbose)
+    chief = workers.index == 0
     own = getattr(model, "_own_callbacks", list)()  # of models with an algorithm of their own
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = copy.copy(callbacks)
@@ -47,15 +51,24 @@ def callback_list(model, callbacks, verbose, **params) -> keras.callbacks.Callba
     return callbacks
 
 
-def want_batch_logs(strategy, callbacks: list, kind: str) -> bool:
+def _check(callbacks, verbose) -> None:
+    if verbose not in ("auto", 0, 1, 2):
+        raise _validate.value_error("verbose", "'auto', 0, 1 or 2", verbose)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return
+    for callback in tf.nest.flatten([] if callbacks is None else callbacks):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise _validate.type_error("callbacks", "a list of Keras callbacks", callback)
+
+
+def want_batch_logs(workers: Workers, callbacks: list, kind: str) -> bool:
     """Whether to read the metrics after each call of the step.
 
     With one process, always, as in `fit`. Several must talk to each other to read them, which takes
     time, so not where no callback of any of them looks.
     """
-    return worker_count(strategy) == 1 or any_worker(
-        strategy, any(_looks_at_batches(callback, kind) for callback in callbacks)
-    )
+    looking = any(_looks_at_batches(callback, kind) for callback in callbacks)
+    return workers.count == 1 or workers.any(looking)
 
 
 def _looks_at_batches(callback, kind: str) -> bool:

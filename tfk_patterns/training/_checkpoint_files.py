@@ -3,14 +3,15 @@
 import json
 import os
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 KEPT = 3  # workers that were killed together may be two checkpoints apart
 _NAME = "epoch-{:06}-step-{:010}.npz"
 _KEY = re.compile(r"epoch-(\d+)-step-(\d+)\.npz")
+_FORMAT = 1
 _FACTS = "facts"  # the entry with all that is no array
 
 Key = tuple[int, int]
@@ -42,6 +43,9 @@ class CheckpointFiles:
         """
         path = self.path(key)
         partial = path.with_suffix(".partial")
+        # NumPy's files know no bfloat16 and the like.
+        dtypes = {name: array.dtype.name for name, array in arrays.items()}
+        facts = {**facts, "format": _FORMAT, "dtypes": dtypes}
         text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         try:
             with open(partial, "wb") as file:
@@ -70,8 +74,13 @@ class CheckpointFiles:
         try:
             with np.load(path) as file:
                 arrays = {name: file[name] for name in file.files}
-            return arrays, json.loads(arrays.pop(_FACTS).tobytes())
-        except (zipfile.BadZipFile, EOFError, KeyError, ValueError, OSError) as error:
+            facts = json.loads(arrays.pop(_FACTS).tobytes())
+            if facts["format"] != _FORMAT:
+                raise ValueError(f"it is of format {facts['format']}, not {_FORMAT}")
+            for name, dtype in facts["dtypes"].items():
+                arrays[name] = arrays[name].view(tf.as_dtype(dtype).as_numpy_dtype)
+            return arrays, facts
+        except Exception as error:  # whatever a library says of bytes that are not its own
             older = [other for other in self.keys() if other < key]
             remedy = f"go on from {self.path(older[-1]).name}" if older else "start anew"
             raise ValueError(

@@ -4,10 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-from tfk_patterns.training._agreement import gather_from_workers, worker_count, worker_index
 from tfk_patterns.training._callbacks import continue_files
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
-from tfk_patterns.training._memories import Memories, check_memories
+from tfk_patterns.training._memories import Memories, check_memories, packed, unpacked
 from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
 from tfk_patterns.training._traced import traced, warn_of_random_operations
@@ -41,8 +40,10 @@ def checkpoints_of(loop, callbacks, train_function, data, validation):
     once = data.steps_per_epoch is not None
     for batches, iterated_once in ((data, once), (validation, False)):
         if batches is not None:
-            check_reproducible(batches.name, batches.dataset, iterated_once=iterated_once)
-    return Checkpoints(loop, callbacks.callbacks, traced(train_function, data), data.first_epoch)
+            check_reproducible(
+                batches.name, batches.dataset, epoch=data.first_epoch, iterated_once=iterated_once
+            )
+    return Checkpoints(loop, callbacks, traced(train_function, data), data.first_epoch)
 
 
 class NoCheckpoints:
@@ -61,40 +62,46 @@ class NoCheckpoints:
 class Checkpoints:
     """The checkpoints of one run of `fit`, in a folder for each worker."""
 
-    def __init__(self, loop, callbacks: list, graph, first_epoch: int):
-        self._strategy = loop.strategy
+    def __init__(self, loop, callbacks, graph, first_epoch: int):
+        self._model = loop.model
+        self._workers = loop.workers
         self._save_freq = loop.save_freq
         self._first_epoch = first_epoch
         self._callbacks = callbacks
         self._state = TrainingState(loop.model, graph)
         warn_of_random_operations(graph)
         folder = Path(os.fspath(loop.checkpoint_dir))
-        if worker_count(self._strategy) > 1:
-            folder /= f"worker-{worker_index(self._strategy)}"
+        if self._workers.count > 1:
+            folder /= f"worker-{self._workers.index}"
         self._files = CheckpointFiles(folder)
         self._found = self._newest()
         if self._found is not None:
-            continue_files(callbacks, self._found[1]["place"]["epoch"])
+            continue_files(callbacks.callbacks, self._key[0])
 
     def restore(self, start: Place) -> Place:
         """Goes on from the newest checkpoint, if there is one; after `on_train_begin`."""
-        self._memories = Memories(self._callbacks)
+        self._memories = Memories(self._callbacks.callbacks)
         self._last_saved = start
         if self._found is not None:
             arrays, facts = self._found
+            place = Place(**unpacked(facts["place"], arrays))
+            if place.step:  # what that changes is put back, as the rest is
+                self._callbacks.on_epoch_begin(place.epoch)
             self._state.restore(arrays)
             self._memories.restore(arrays, facts["callbacks"])
-            self._last_saved = Place(**facts["place"])
+            self._model.stop_training = facts["stop_training"]
+            self._last_saved = place
             self._found = None
         return self._last_saved
 
     def save(self, place: Place) -> None:
         """Writes a checkpoint."""
-        place = dataclasses.replace(place, logs=numbers(place.logs))
         arrays, memories = self._memories.values()
+        logs = numbers(place.logs)
         facts = {
-            "place": dataclasses.asdict(place),
+            "place": packed(vars(dataclasses.replace(place, logs=logs)), arrays),
             "first_epoch": self._first_epoch,
+            "stop_training": bool(self._model.stop_training),
             "callbacks": memories,
         }
         arrays.update(self._state.values())
@@ -111,7 +118,7 @@ class Checkpoints:
 
     def _newest(self) -> tuple[dict, dict] | None:
         """The newest checkpoint that all workers have, if it is of such a run; later ones go."""
-        key = self._newest_key()
+        key = self._key = self._newest_key()
         if key is None:
             self._files.remove_after((-1, 0))  # of a worker that came further than the others
             return None
@@ -123,7 +130,7 @@ class Checkpoints:
                 "another run a `checkpoint_dir` of its own. Received: "
                 f"initial_epoch={self._first_epoch}"
             )
-        check_memories(self._callbacks, facts["callbacks"], path)
+        check_memories(self._callbacks.callbacks, facts["callbacks"], path)
         self._state.check(arrays, path)
         self._files.remove_after(key)  # they may not fit those that will be written now
         return arrays, facts
@@ -131,7 +138,7 @@ class Checkpoints:
     def _newest_key(self):
         here = self._files.keys()[-KEPT:]
         padded = [(-1, -1)] * (KEPT - len(here)) + here
-        rows = gather_from_workers(self._strategy, [number for key in padded for number in key])
+        rows = self._workers.gather([number for key in padded for number in key])
         by_worker = [set(zip(row[::2], row[1::2], strict=True)) - {(-1, -1)} for row in rows]
         common = set.intersection(*by_worker)
         if not common and any(len(keys) > 1 for keys in by_worker):

@@ -14,25 +14,33 @@ def train_function(model):
 
 def test_function(model):
     """As `_function`, for evaluation: the model's own `test_step`, where it has one."""
-    return _function(model, "test", lambda model, data, fraction: _steps.test_step(model, data))
+    return _function(model, "test", _steps.test_step)
+
+
+def metrics_function(model):
+    """A function that reads the metrics over all replicas."""
+    return _compiled(model, model.get_metrics_result)
 
 
 def _function(model, kind, step):
-    """A function `(iterator, steps, with_logs)` that runs up to so many steps.
+    """A function `(batches, steps, with_logs)` that runs some steps on all replicas.
 
-    It returns how many it ran, and the logs: the metrics over all replicas and steps so far.
-    Without logs there are none, where they are nothing but the metrics, to be read at any time.
+    The batches are an iterator that has at least so many; or, where their number is not known, one
+    batch, and `None` for the steps: at its end an iterator may run what does not need its batch.
+    It returns what Keras logs after them: what a step of the model's own returns, else the metrics
+    over all replicas and steps so far, or nothing where they are not asked for.
     """
     strategy = model.distribute_strategy
     has_own = _keras.overrides(model, f"{kind}_step")
     own_step = getattr(model, f"{kind}_step")
     counter = _keras.step_counter(model, kind)
+    one_by_one = _keras.steps_per_execution(model) == 1
 
     def on_replica(batch):
-        data, fraction = batch if isinstance(batch, Share) else (batch, None)
-        return own_step(data) if has_own else step(model, data, fraction)
+        data, whole = batch if isinstance(batch, Share) else (batch, None)
+        return own_step(data) if has_own else step(model, data, whole)
 
-    on_replica = _compiled(model, on_replica)
+    on_replica = _compiled_step(model, on_replica)
 
     def run(batch):
         returned = strategy.run(on_replica, args=(batch,))
@@ -40,47 +48,52 @@ def _function(model, kind, step):
             counter.assign_add(1)
         return returned
 
-    def logs(returned, asked_for):
-        return _logs(model, strategy, returned) if asked_for or has_own else {}
-
-    def one_step(iterator, steps, with_logs):
-        return 1, logs(run(next(iterator)), with_logs)
-
-    def several_steps(iterator, steps, with_logs):
+    def run_several(iterator, steps):
         returned = run(next(iterator))
-        done = tf.constant(1)
         for _ in tf.range(steps - 1):
-            batch = iterator.get_next_as_optional()
-            if batch.has_value():
-                returned = run(batch.get_value())
-                done += 1
-        return done, logs(returned, with_logs)
+            returned = run(next(iterator))
+        return returned
 
-    function = one_step if _keras.steps_per_execution(model) == 1 else several_steps
-    return function if model.run_eagerly else tf.function(function, reduce_retracing=True)
+    def function(batches, steps, with_logs):
+        if steps is None:
+            returned = run(batches)
+        elif one_by_one:
+            returned = run(next(batches))
+        else:
+            returned = run_several(batches, steps)
+        if has_own or _keras.overrides(model, "compute_metrics"):
+            return tf.nest.map_structure(lambda value: _mean(strategy, value), returned)
+        return model.get_metrics_result() if with_logs else {}
+
+    return _compiled(model, function)
 
 
 def predict_function(model):
-    """As `_function`, but for one step, with the outputs for the whole batch as logs."""
+    """As `_function`, for one step, with the outputs for the whole batch as logs."""
     strategy = model.distribute_strategy
+    counter = _keras.step_counter(model, "predict")
 
     def on_replica(batch):
         return model.predict_step(batch.data if isinstance(batch, Share) else batch)
 
-    on_replica = _compiled(model, on_replica)
-    counter = _keras.step_counter(model, "predict")
+    on_replica = _compiled_step(model, on_replica)
 
-    def predict(iterator, steps, with_logs):
-        outputs = strategy.run(on_replica, args=(next(iterator),))
+    def function(batches, steps, with_logs):
+        batch = batches if steps is None else next(batches)
+        outputs = strategy.run(on_replica, args=(batch,))
         if counter is not None:
             counter.assign_add(1)
         outputs = tf.nest.map_structure(lambda output: _gathered(strategy, output), outputs)
-        return 1, {"outputs": outputs}
+        return {"outputs": outputs}
 
-    return predict if model.run_eagerly else tf.function(predict, reduce_retracing=True)
+    return _compiled(model, function)
 
 
-def _compiled(model, step):
+def _compiled(model, function):
+    return function if model.run_eagerly else tf.function(function, reduce_retracing=True)
+
+
+def _compiled_step(model, step):
     if not _keras.AUTOGRAPH:  # what `fit` of this Keras leaves alone is left alone here
         step = tf.autograph.experimental.do_not_convert(step)
     if model.jit_compile and not model.run_eagerly:
@@ -88,15 +101,8 @@ def _compiled(model, step):
     return step
 
 
-def _logs(model, strategy, returned):
-    """The results of the metrics; what a step of the model's own returns, if that is else."""
-    results = model.get_metrics_result()
-    if not returned or set(returned) == set(results):
-        return results
-    return {
-        name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-        for name, value in returned.items()
-    }
+def _mean(strategy, value):
+    return strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
 
 
 def _gathered(strategy, output):

@@ -23,7 +23,7 @@ class Memories:
         for callback, before in zip(self._callbacks, self._at_start, strict=True):
             now = _plain_attributes(callback)
             attributes = {
-                name: _packed(value, arrays)
+                name: packed(value, arrays)
                 for name, value in now.items()
                 if name not in before or not _equal(before[name], value)
             }
@@ -34,7 +34,7 @@ class Memories:
         """Gives the callbacks back what `values` returned."""
         for callback, memory in zip(self._callbacks, changed, strict=True):
             for name, value in memory["attributes"].items():
-                setattr(callback, name, _unpacked(value, arrays))
+                setattr(callback, name, unpacked(value, arrays))
 
 
 def check_memories(callbacks: list, changed: list, where) -> None:
@@ -64,8 +64,8 @@ def _plain_attributes(callback) -> dict[str, Any]:
 
 def _is_plain(value) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
-    if isinstance(value, list | tuple):
+        return all(_is_plain(part) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple | set):
         return all(map(_is_plain, value))
     plain = bool | int | float | str | np.generic | np.ndarray
     return value is None or isinstance(value, plain) or _reference(value) is not None
@@ -74,7 +74,9 @@ def _is_plain(value) -> bool:
 def _copied(value):
     if isinstance(value, dict):
         return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list | set):
+        return type(value)(map(_copied, value))
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _equal(a, b) -> bool:
@@ -85,12 +87,13 @@ def _equal(a, b) -> bool:
     return type(a) is type(b) and np.array_equal(a, b)
 
 
-def _packed(value, arrays: dict):
-    """What JSON holds, with arrays put aside."""
+def packed(value, arrays: dict):
+    """A plain value as JSON holds it, with arrays put aside."""
     if isinstance(value, dict):
-        return {"dict": {key: _packed(one, arrays) for key, one in value.items()}}
-    if isinstance(value, list | tuple):
-        return {"list": [_packed(one, arrays) for one in value]}
+        return {"dict": [[packed(part, arrays) for part in pair] for pair in value.items()]}
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return {kind.__name__: [packed(one, arrays) for one in value]}
     if _reference(value):
         return {"function": _reference(value)}
     if isinstance(value, np.ndarray | np.generic):
@@ -100,13 +103,15 @@ def _packed(value, arrays: dict):
     return value
 
 
-def _unpacked(value, arrays: dict):
+def unpacked(value, arrays: dict):
+    """What `packed` was given."""
     if not isinstance(value, dict):
         return value
     if "dict" in value:
-        return {key: _unpacked(one, arrays) for key, one in value["dict"].items()}
-    if "list" in value:
-        return [_unpacked(one, arrays) for one in value["list"]]
+        return {unpacked(key, arrays): unpacked(one, arrays) for key, one in value["dict"]}
+    for kind in (list, tuple, set):
+        if kind.__name__ in value:
+            return kind(unpacked(one, arrays) for one in value[kind.__name__])
     if "function" in value:
         module, name = value["function"]
         return getattr(sys.modules[module], name)

@@ -14,6 +14,7 @@ _SEEDS = {
     "RandomDatasetV2": (0, 1),
     "SamplingDataset": (2, 3),
 }
+_HANDLES = (tf.resource.as_datatype_enum, tf.variant.as_datatype_enum)
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 STATEFUL_RANDOM = frozenset(
     (
@@ -28,39 +29,44 @@ STATEFUL_RANDOM = frozenset(
         "TruncatedNormal",
     )
 )
+_CHANGING = ("Timestamp",)
+_AGAIN = ("shuffle", "randomize")
 _INSTEAD = "give a function of the epoch that makes the dataset, `lambda epoch: ...`"
 
 
-def check_reproducible(name: str, dataset, *, iterated_once: bool) -> None:
+def check_reproducible(name: str, dataset, *, epoch: int, iterated_once: bool) -> None:
     """Raises where a dataset, or a function of the epoch, does not give the same batches again.
 
     Args:
         name: Of the argument.
         dataset: The dataset, or the function.
+        epoch: An epoch that the function can be asked for.
         iterated_once: Whether all epochs are one iteration over the dataset.
 
     Raises:
         ValueError: It does not, with the reason and what to do instead.
     """
-    if isinstance(dataset, Callable):
-        first, second = (made(name, dataset, 0) for _ in range(2))
-        _check(name, first, again=False, python=True)
-        if _digest(first, name) != _digest(second, name):
+    if isinstance(dataset, tf.data.Dataset):
+        _check(name, dataset, _graph(dataset, name), again=not iterated_once, python=False)
+    elif isinstance(dataset, Callable):
+        first, second = (made(name, dataset, epoch) for _ in range(2))
+        graphs = [_graph(one, name) for one in (first, second)]
+        shared = bool(_handles(graphs[0]) & _handles(graphs[1]))  # made outside of the function
+        _check(name, first, graphs[0], again=shared, python=True)
+        if _digest(graphs[0]) != _digest(graphs[1]):
             raise _refused(
                 name,
-                "asked twice for epoch 0, the function gives two different datasets",
+                f"asked twice for epoch {epoch}, the function gives two different datasets",
                 "let all in it depend on the epoch alone, as `shuffle(n, seed=epoch)` does",
             )
-    elif isinstance(dataset, tf.data.Dataset):
-        _check(name, dataset, again=not iterated_once, python=False)
     else:
         raise _refused(name, "its place cannot be found again after a restart", _INSTEAD)
 
 
-def _check(name: str, dataset: tf.data.Dataset, *, again: bool, python: bool) -> None:
+def _check(name: str, dataset: tf.data.Dataset, graph, *, again: bool, python: bool) -> None:
     if dataset.options().deterministic is False:
         raise _refused(name, "its options say `deterministic = False`", "set it to True")
-    for node, constants in _nodes(_graph(dataset, name)):
+    for node, constants in _nodes(graph):
         op = node.op
         if op == "GeneratorDataset" and not python:
             raise _refused(name, "it comes from a Python generator", _INSTEAD)
@@ -72,7 +78,7 @@ def _check(name: str, dataset: tf.data.Dataset, *, again: bool, python: bool) ->
                 f"it draws random numbers ({op}) that start anew after a restart",
                 "draw by `tf.random.stateless_uniform` and the like, from seeds in the data",
             )
-        if node.attr["deterministic"].s == b"false":
+        if _attribute(node, "deterministic").s == b"false":
             raise _refused(
                 name, f"its order is left to chance ({op}, deterministic=False)", "leave that out"
             )
@@ -80,7 +86,11 @@ def _check(name: str, dataset: tf.data.Dataset, *, again: bool, python: bool) ->
             seeds = [constants.get(node.input[index]) for index in _SEEDS[op]]
             if seeds == [0, 0]:
                 raise _refused(name, f"it draws without a seed ({op})", "give `seed=`")
-        if again and node.attr["reshuffle_each_iteration"].b:
+        if op in _CHANGING or op.startswith(("Assign", "Rng", "Stateful")):
+            raise _refused(
+                name, f"it reads or changes a state outside of it ({op})", "leave that out"
+            )
+        if again and any(_attribute(node, f"re{what}_each_iteration").b for what in _AGAIN):
             raise _refused(
                 name,
                 "it is shuffled in another way in each epoch, from a state that no checkpoint "
@@ -109,12 +119,17 @@ def _graph(dataset: tf.data.Dataset, name: str) -> tf.compat.v1.GraphDef:
         ) from error
 
 
+def _functions(graph) -> list:
+    """The operations of a dataset, and those of each function in it."""
+    return [graph.node, *(function.node_def for function in graph.library.function)]
+
+
 def _nodes(graph) -> Iterator:
     """Each operation of a dataset, with the integers that its inputs may be."""
-    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+    for nodes in _functions(graph):
         constants = {}
         for node in nodes:
-            tensor = node.attr["value"].tensor
+            tensor = _attribute(node, "value").tensor
             if tensor.dtype == tf.int64.as_datatype_enum and not tensor.tensor_shape.dim:
                 value = tf.make_ndarray(tensor).item()
                 constants[node.name] = constants[f"{node.name}:output:0"] = value
@@ -122,16 +137,34 @@ def _nodes(graph) -> Iterator:
             yield node, constants
 
 
-def _digest(dataset: tf.data.Dataset, name: str) -> bytes:
+def _handles(graph) -> set[bytes]:
+    """The resources that a dataset holds."""
+    return {
+        node.attr["value"].tensor.SerializeToString()
+        for node, _ in _nodes(graph)
+        if node.op == "Const" and _attribute(node, "dtype").type in _HANDLES
+    }
+
+
+def _digest(graph) -> list[bytes]:
     """What a dataset consists of, without the names that differ each time one is made."""
-    digest = hashlib.sha256()
-    handles = (tf.resource.as_datatype_enum, tf.variant.as_datatype_enum)
-    for node, _ in _nodes(_graph(dataset, name)):
-        if node.attr["dtype"].type in handles:  # of what is made anew each time
-            continue
-        digest.update(node.op.encode())
-        for key in sorted(node.attr):
-            value = node.attr[key]
-            if key != "metadata" and value.WhichOneof("value") not in ("func", "placeholder"):
-                digest.update(key.encode() + value.SerializeToString())
-    return digest.digest()
+    return sorted(
+        hashlib.sha256(b"".join(map(_described, nodes))).digest() for nodes in _functions(graph)
+    )
+
+
+def _described(node) -> bytes:
+    if _attribute(node, "dtype").type in _HANDLES:  # of what is made anew each time
+        return b""
+    attributes = [
+        key.encode() + node.attr[key].SerializeToString()
+        for key in sorted(node.attr)
+        if key not in ("metadata", "token")
+        and node.attr[key].WhichOneof("value") not in ("func", "placeholder")
+    ]
+    return b"".join([node.op.encode(), *attributes])
+
+
+def _attribute(node, name: str):
+    """An attribute, or an empty one; to ask the node for it would give it one."""
+    return node.attr[name] if name in node.attr else tf.compat.v1.AttrValue()

@@ -11,6 +11,12 @@ def numbers(logs: dict) -> dict[str, Any]:
     return {name: _number(value) for name, value in logs.items()}
 
 
+def logs_of_epoch(logs: dict, read_metrics) -> dict[str, Any]:
+    """The metrics' results, unless a step of the model's own logs something else, as in `fit`."""
+    results = read_metrics()
+    return numbers(results if not logs or set(results) == set(logs) else logs)
+
+
 def _number(value):
     value = value.numpy() if hasattr(value, "numpy") else value
     return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value

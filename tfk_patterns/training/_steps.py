@@ -4,51 +4,56 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras
-from tfk_patterns._replicas import replica_count, samples_in, share_of_samples, sum_gradients
+from tfk_patterns._kept_values import put_back
+from tfk_patterns._replicas import replica_count, samples_in, sum_gradients, sum_over_replicas
 
 
-def train_step(model, data, fraction=None):
+def train_step(model, data, whole):
     """Forward pass, loss, gradients, update, metrics; equal to one device on several replicas.
 
     Args:
         model: The model.
         data: What this replica has of a batch: `(x, y, sample_weight)`, or less.
-        fraction: The part of the batch's samples that it has; `None` to ask the other replicas.
+        whole: The samples that all replicas have of it; `None` to ask them.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with tf.GradientTape() as tape:
         predictions = model(x, training=True)
-        loss = _loss(model, x, y, predictions, sample_weight, training=True)
-        scaled = _keras.scaled_loss(model.optimizer, _part_of_whole(model, loss, x, fraction))
+        loss = _loss(model, x, y, predictions, sample_weight, whole, training=True)
+        scaled = _keras.scaled_loss(model.optimizer, loss)
     gradients = tape.gradient(scaled, _keras.trainable_variables(model))
     _apply(model.optimizer, gradients, model.trainable_weights)
-    return _log(model, x, y, predictions, sample_weight, loss)
+    return _keras.update_metrics(model, x, y, predictions, sample_weight)
 
 
-def test_step(model, data):
-    """Forward pass, loss, metrics."""
+def test_step(model, data, whole):
+    """Forward pass, loss, metrics; the arguments are those of `train_step`."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     predictions = model(x, training=False)
-    loss = _loss(model, x, y, predictions, sample_weight, training=False)
-    return _log(model, x, y, predictions, sample_weight, loss)
+    _loss(model, x, y, predictions, sample_weight, whole, training=False)
+    return _keras.update_metrics(model, x, y, predictions, sample_weight)
 
 
-def _loss(model, x, y, predictions, sample_weight, training):
-    """The compiled loss of this replica's samples, plus `model.losses`."""
-    loss = _keras.total_loss(model, x, y, predictions, sample_weight, training)
-    if replica_count() == 1:
+def _loss(model, x, y, predictions, sample_weight, whole, training: bool):
+    """What this replica adds to the compiled loss plus `model.losses`, which is logged."""
+    replicas, samples = replica_count(), samples_in(x)
+    if replicas == 1:
+        loss = _keras.total_loss(model, x, y, predictions, sample_weight, training)
+        _keras.log_computed_loss(model, loss, samples)
         return loss
-    # Keras has divided it by the number of replicas, as if their shares were equal.
-    return tf.where(samples_in(x) > 0, loss * replica_count(), tf.zeros_like(loss))
-
-
-def _part_of_whole(model, loss, x, fraction):
-    """What the loss of this replica adds to that of all."""
-    if replica_count() == 1:
-        return loss
+    with put_back(_keras.logged_by_compute_loss(model)):  # which counts replicas alike
+        loss = _keras.total_loss(model, x, y, predictions, sample_weight, training)
+    whole = tf.cast(sum_over_replicas(samples) if whole is None else whole, loss.dtype)
+    share = tf.cast(samples, loss.dtype) / whole
     if any(getattr(one, "reduction", None) == "sum" for one in _keras.compiled_losses(model)):
-        return loss / replica_count()
-    return loss * tf.cast(share_of_samples(x) if fraction is None else fraction, loss.dtype)
+        # Keras has divided what layers add by the number of replicas, and left the sums alone.
+        added = tf.add_n([tf.zeros_like(loss), *(tf.cast(one, loss.dtype) for one in model.losses)])
+        loss += (share - 1 / replicas) * added
+    else:
+        loss *= replicas * share
+    loss = tf.where(samples > 0, loss, tf.zeros_like(loss))  # a mean of nothing is NaN
+    _keras.log_loss(model, loss * replicas, whole / replicas, predictions)
+    return loss
 
 
 def _apply(optimizer, gradients, weights):
@@ -58,8 +63,3 @@ def _apply(optimizer, gradients, weights):
     else:
         gradients = sum_gradients(_keras.unscaled_gradients(optimizer, gradients))
         _keras.apply_mean_gradients(optimizer, gradients, weights)
-
-
-def _log(model, x, y, predictions, sample_weight, loss):
-    _keras.log_computed_loss(model, loss, samples_in(x))
-    return _keras.update_metrics(model, x, y, predictions, sample_weight)

@@ -17,6 +17,11 @@ def traced(train_function, data):
 def warn_of_random_operations(graph) -> None:
     """Warns of operations that draw from a state of their own."""
     if graph is None:
+        warnings.warn(
+            "With `run_eagerly` nobody can see whether the model draws random numbers, or keeps a "
+            "state, outside of its variables. No checkpoint holds that.",
+            stacklevel=2,
+        )
         return
     definition = graph.as_graph_def()
     functions = (function.node_def for function in definition.library.function)

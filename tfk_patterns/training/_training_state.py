@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 
+_NUMBER = re.compile(r"_\d+(?=_|/|:|$)")  # that Keras gives to the second of a name
+
 
 class TrainingState:
     """The variables of a compiled model: weights, random state, optimizers, metrics.
@@ -37,8 +39,8 @@ class TrainingState:
 
     def check(self, values: dict[str, np.ndarray], where) -> None:
         """Raises a `ValueError` where values are of another model."""
-        expected = [f"{n} {v.dtype.size} {tuple(v.shape)}" for n, v in self._variables().items()]
-        received = [f"{n} {v.itemsize} {v.shape}" for n, v in _of_variables(values).items()]
+        expected = [f"{n} {v.dtype.name} {tuple(v.shape)}" for n, v in self._variables().items()]
+        received = [f"{n} {v.dtype.name} {v.shape}" for n, v in _of_variables(values).items()]
         if expected == received:
             return
         pairs = itertools.zip_longest(expected, received, fillvalue="nothing more")
@@ -46,15 +48,14 @@ class TrainingState:
         raise ValueError(
             f"`model` must be the one that {where} was written with, compiled alike, on as many "
             f"replicas. Received: a model with {len(expected)} variables, where there were "
-            f"{len(received)}; the first to differ is, with bytes and shape, {mine}; it was "
+            f"{len(received)}; the first to differ is {mine}; it was "
             f"{theirs}"
         )
 
     def restore(self, values: dict[str, np.ndarray]) -> None:
         """Puts values back."""
         for name, variable in self._variables().items():
-            # NumPy's files know no bfloat16.
-            variable.assign(values[name].view(variable.dtype.as_numpy_dtype))
+            variable.assign(values[name])
         for index, part in enumerate(self._parts_with_more()):
             prefix = f"own/{index}/"
             part.load_own_variables(
@@ -71,21 +72,22 @@ class TrainingState:
         every = {id(v): v for group in groups for v in group if v is not None}
         found = {}
         for index, variable in enumerate(every.values()):
-            # Without the numbers that Keras gives to names, as other models may come before.
-            name = re.sub(r"_\d+\b", "", f"{index:05}/{_keras.variable_name(variable)}")
+            # Without numbers, as other models may come before.
+            name = _NUMBER.sub("", f"{index:05}/{_keras.variable_name(variable)}")
             variable = _keras.tensorflow_variable(variable)
             for replica, part in enumerate(self._strategy.experimental_local_results(variable)):
                 found[f"{name}/{replica}"] = part
         known = {id(part.handle) for part in found.values()}
         for index, variable in enumerate(self._read_besides(known)):
-            found[re.sub(r"_\d+\b", "", f"more/{index:05}/{variable.name}")] = variable
+            found[_NUMBER.sub("", f"more/{index:05}/{variable.name}")] = variable
         return found
 
     def _read_besides(self, handles: set) -> list[tf.Variable]:
         """The variables of the graph that are not those of some handles, as they were met."""
         if self._graph is None:
             return []
-        variables = {id(v.handle): v for v in self._graph.variables}  # in no order
+        parts = map(self._strategy.experimental_local_results, self._graph.variables)
+        variables = {id(part.handle): part for part in itertools.chain(*parts)}  # in no order
         met = [id(tensor) for tensor, _ in self._graph.captures]
         return [variables[one] for one in met if one in variables and one not in handles]
 

@@ -1,18 +1,27 @@
 """The explicit training loop, on any strategy."""
 
+import contextlib
+import os
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from tfk_patterns import _keras, _validate
-from tfk_patterns.training._agreement import any_worker, worker_count, worker_index
+from tfk_patterns.training._agreement import Workers
 from tfk_patterns.training._batches import Batches, validation_batches
 from tfk_patterns.training._building import build, check_model
 from tfk_patterns.training._callbacks import callback_list, want_batch_logs
 from tfk_patterns.training._checkpoints import Place, checkpoints_of
-from tfk_patterns.training._executions import predict_function, test_function, train_function
-from tfk_patterns.training._results import joined, numbers
+from tfk_patterns.training._executions import (
+    metrics_function,
+    predict_function,
+    test_function,
+    train_function,
+)
+from tfk_patterns.training._results import joined, logs_of_epoch
+
+_STOP = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
 
 
 class TrainingLoop:
@@ -69,8 +78,11 @@ class TrainingLoop:
         if save_freq != "epoch":
             _validate.integer("save_freq", save_freq, "'epoch' or a number of steps")
             _validate.positive_integer("save_freq", save_freq)
+        if not isinstance(checkpoint_dir, str | os.PathLike | None):
+            raise _validate.type_error("checkpoint_dir", "a path, or None", checkpoint_dir)
         self.model = check_model(model)
         self.strategy = model.distribute_strategy
+        self.workers = Workers(self.strategy)
         self.checkpoint_dir = checkpoint_dir
         self.save_freq = save_freq
         self._functions = {}
@@ -116,37 +128,38 @@ class TrainingLoop:
                 model or run.
         """
         model, strategy = self.model, self.strategy
+        _validate.non_negative_integer("epochs", epochs)
+        _validate.non_negative_integer("initial_epoch", initial_epoch)
         data = Batches("dataset", strategy, dataset, steps_per_epoch, initial_epoch)
         validation = None
         if validation_data is not None:
-            validation = validation_batches(strategy, validation_data, validation_steps)
-        with strategy.scope(), _keras.compiled_trainable_state(model):
+            validation = validation_batches(
+                strategy, validation_data, validation_steps, initial_epoch
+            )
+        with self._session(), _keras.compiled_trainable_state(model):
             build(model, data.spec(initial_epoch))
-            train = self._compiled(train_function)
-            steps = data.steps(initial_epoch)
-            callbacks = callback_list(model, callbacks, verbose, epochs=epochs, steps=steps)
+            train, metrics = self._compiled(train_function), self._compiled(metrics_function)
+            callbacks = self._callbacks(callbacks, verbose, data, initial_epoch, epochs)
             checkpoints = checkpoints_of(self, callbacks, train, data, validation)
             model.stop_training = False
             _keras.reset_step_counter(model, "train")
             callbacks.on_train_begin()
             place = checkpoints.restore(Place(initial_epoch))
-            if verbose and place != Place(initial_epoch) and worker_index(strategy) == 0:
+            if verbose and place != Place(initial_epoch) and self.workers.index == 0:
                 print(f"Going on from a checkpoint: epochs done {place.epoch}, steps {place.step}.")
             while place.epoch < epochs and not place.stopped:
                 if place.step == 0:
                     model.reset_metrics()
-                callbacks.on_epoch_begin(place.epoch)
+                    callbacks.on_epoch_begin(place.epoch)
                 start = place
                 for place in self._steps("train", train, data, start, callbacks):
                     checkpoints.save_if_due(place)
-                    if model.stop_training and worker_count(strategy) == 1:
-                        break
-                logs = numbers(place.logs or model.get_metrics_result())
+                logs = logs_of_epoch(place.logs, metrics)
                 if validation is not None:
                     results = self._evaluate(validation, place.epoch, callbacks)
                     logs.update({f"val_{name}": value for name, value in results.items()})
                 callbacks.on_epoch_end(place.epoch, logs)
-                stopped = any_worker(strategy, model.stop_training)
+                stopped = self.workers.any(model.stop_training)
                 place = Place(place.epoch + 1, logs=logs, stopped=stopped)
                 checkpoints.save(place)
             if hasattr(model.optimizer, "finalize_variable_values"):  # where it averages them
@@ -156,23 +169,29 @@ class TrainingLoop:
 
     def _steps(self, kind: str, function, data, place, callbacks):
         """Calls a function for what is left of an epoch's batches: the places it comes to."""
-        on_begin, on_end = (
-            getattr(callbacks, f"on_{kind}_batch_{end}") for end in ("begin", "end")
-        )
-        with_logs = want_batch_logs(self.strategy, callbacks.callbacks, kind)
-        stride = _keras.steps_per_execution(self.model)
+        on_begin = getattr(callbacks, f"on_{kind}_batch_begin")
+        on_end = getattr(callbacks, f"on_{kind}_batch_end")
+        with_logs = want_batch_logs(self.workers, callbacks.callbacks, kind)
         epoch, step, last = place.epoch, place.step, data.steps(place.epoch)
+        if step and self._stops(kind):  # which a callback had said before a kill
+            return
         iterator = data.iterator(epoch, step)
         while last is None or step < last:
             on_begin(step)
-            most = tf.constant(stride if last is None else min(stride, last - step))
             try:
-                taken, logs = function(iterator, most, with_logs)
-            except (StopIteration, tf.errors.OutOfRangeError):  # in eager mode, and in the graph
+                if data.has_known_end(epoch):
+                    taken = min(self._stride(kind), last - step)
+                    logs = function(iterator, tf.constant(taken), with_logs)
+                else:
+                    taken = 1
+                    logs = function(next(iterator), None, with_logs)
+            except (StopIteration, tf.errors.OutOfRangeError):
                 break
-            step += int(taken)
+            step += taken
             on_end(step - 1, logs)
             yield Place(epoch, step, logs)
+            if self._stops(kind):
+                break
         if step == 0:
             raise ValueError(f"`{data.name}` must have batches. Received: none in epoch {epoch}")
 
@@ -189,19 +208,19 @@ class TrainingLoop:
             The results by name, over all replicas.
         """
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
-        with self.strategy.scope():
+        with self._session():
             build(self.model, data.spec(0))
-            callbacks = callback_list(self.model, callbacks, verbose, steps=data.steps(0))
-            return self._evaluate(data, 0, callbacks)
+            return self._evaluate(data, 0, self._callbacks(callbacks, verbose, data))
 
     def _evaluate(self, data, epoch: int, callbacks) -> dict[str, Any]:
-        test = self._compiled(test_function)
+        test, metrics = self._compiled(test_function), self._compiled(metrics_function)
+        self.model.stop_evaluating = False
         self.model.reset_metrics()
         _keras.reset_step_counter(self.model, "test")
         callbacks.on_test_begin()
         for place in self._steps("test", test, data, Place(epoch), callbacks):
             logs = place.logs
-        logs = numbers(logs or self.model.get_metrics_result())
+        logs = logs_of_epoch(logs, metrics)
         callbacks.on_test_end(logs)
         return logs
 
@@ -218,15 +237,34 @@ class TrainingLoop:
             The outputs for all samples in their order, as NumPy arrays, on each worker.
         """
         data = validation_batches(self.strategy, dataset, steps, name="dataset")
-        with self.strategy.scope():
-            callbacks = callback_list(self.model, callbacks, verbose, steps=data.steps(0))
+        with self._session():
+            callbacks = self._callbacks(callbacks, verbose, data)
             predict = self._compiled(predict_function)
+            self.model.stop_predicting = False
             _keras.reset_step_counter(self.model, "predict")
             callbacks.on_predict_begin()
             places = self._steps("predict", predict, data, Place(0), callbacks)
             outputs = [place.logs["outputs"] for place in places]
             callbacks.on_predict_end()
         return joined(outputs)
+
+    def _stops(self, kind: str) -> bool:
+        """Whether to stop at once; several workers first ask each other, at the epoch's end."""
+        return self.workers.count == 1 and getattr(self.model, _STOP[kind], False)
+
+    @contextlib.contextmanager
+    def _session(self):
+        with self.strategy.scope(), self.workers.named_when_lost():
+            yield
+
+    def _callbacks(self, callbacks, verbose, data, epoch=0, epochs=1):
+        steps = data.steps(epoch)
+        return callback_list(
+            self.model, self.workers, callbacks, verbose, epochs=epochs, steps=steps
+        )
+
+    def _stride(self, kind: str) -> int:
+        return 1 if kind == "predict" else _keras.steps_per_execution(self.model)
 
     def _compiled(self, make):
         """What `make` makes of the model: once, as long as it is not compiled anew."""

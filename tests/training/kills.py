@@ -14,7 +14,15 @@ SCRIPT = Path(__file__).with_name("resumable.py")
 ROOT = Path(__file__).parents[2]
 # What a process says before it does it; `start-up` is any time before the first.
 PHASES = (
-    "start-up", "ready", "step", "writing", "written", "renaming", "validation", "epoch end", "end"
+    "start-up",
+    "ready",
+    "step",
+    "writing",
+    "written",
+    "renaming",
+    "validation",
+    "epoch end",
+    "end",
 )
 OFTEN = {"ready": 1, "step": 20, "writing": 20, "written": 6, "renaming": 3, "validation": 8}
 LONGEST = 240  # seconds

@@ -104,8 +104,9 @@ def main(folder, setting):
     callbacks = [
         keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.5, monitor="loss"),
         keras.callbacks.EarlyStopping(patience=3, min_delta=0.1, restore_best_weights=True),
-        keras.callbacks.ModelCheckpoint(str(folder / "best.weights.h5"), save_best_only=True,
-                                        save_weights_only=True),
+        keras.callbacks.ModelCheckpoint(
+            str(folder / "best.weights.h5"), save_best_only=True, save_weights_only=True
+        ),
         telling,
     ]
     validation = tf.data.Dataset.from_tensor_slices((X[:20], Y[:20])).batch(8)

@@ -24,7 +24,7 @@ PHASES = (
     "epoch end",
     "end",
 )
-OFTEN = {"ready": 1, "step": 20, "writing": 20, "written": 6, "renaming": 3, "validation": 8}
+OFTEN = {"step": 10, "writing": 6, "written": 3, "renaming": 2, "validation": 5}
 LONGEST = 240  # seconds
 
 
@@ -61,7 +61,7 @@ def kill(folder, setting, phase, draws):
     assert process.wait() in (-signal.SIGKILL, 0), (folder / "log").read_text()[-3000:]
     if process.returncode == 0:
         return None
-    return (["start-up"] + events(folder)[before:])[-1]
+    return ["start-up", *events(folder)[before:]][-1]
 
 
 def events(folder):

@@ -103,7 +103,7 @@ def main(folder, setting):
     write_slowly(telling.tell)
     callbacks = [
         keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.5, monitor="loss"),
-        keras.callbacks.EarlyStopping(patience=3, min_delta=0.1, restore_best_weights=True),
+        keras.callbacks.EarlyStopping(patience=3, min_delta=0.02, restore_best_weights=True),
         keras.callbacks.ModelCheckpoint(
             str(folder / "best.weights.h5"), save_best_only=True, save_weights_only=True
         ),
@@ -111,7 +111,7 @@ def main(folder, setting):
     ]
     validation = tf.data.Dataset.from_tensor_slices((X[:20], Y[:20])).batch(8)
     loop = TrainingLoop(model, checkpoint_dir=folder / "checkpoints", **setting.get("loop", {}))
-    history = loop.fit(dataset, 5, validation, callbacks, verbose=0).history
+    history = loop.fit(dataset, 8, validation, callbacks, verbose=0).history
     partial = folder / "result.partial"
     with open(partial, "wb") as file:
         np.savez(file, **results(model, history))

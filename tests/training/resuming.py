@@ -52,9 +52,10 @@ def in_order():
     return pairs().batch(8)
 
 
-def network(*extra, optimizer=None, units=5, **arguments):
+def network(*extra, optimizer=None, units=5, fresh=True, **arguments):
     """A compiled model with more layers between two; the same each time."""
-    keras.backend.clear_session()
+    if fresh:  # as in a new process
+        keras.backend.clear_session()
     keras.utils.set_random_seed(1)
     dense = [keras.layers.Dense(units, "tanh"), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((4,)), dense[0], *[make() for make in extra], dense[1]])
@@ -89,3 +90,8 @@ def assert_resumes(tmp_path, make=network, kill=(1, 3), **run):
     undisturbed = train(make(), tmp_path / "undisturbed", **run)
     killed(make, tmp_path / "killed", kill, **run)
     assert train(make(), tmp_path / "killed", **run) == undisturbed
+
+
+def newest(folder):
+    """The file of the last checkpoint."""
+    return sorted(folder.glob("*.npz"))[-1]

@@ -9,8 +9,12 @@ from tensorflow import keras
 from tests.training.resuming import assert_resumes, network, train
 from tfk_patterns import _keras, layers
 
-MODES = [{}, {"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 3}]
-MODE_NAMES = ["graph", "xla", "eager", "executions"]
+MODES = [
+    pytest.param({}, id="graph"),
+    pytest.param({"run_eagerly": True}, id="eager"),
+    pytest.param({"jit_compile": True}, id="xla", marks=pytest.mark.slow),
+    pytest.param({"steps_per_execution": 3}, id="executions", marks=pytest.mark.slow),
+]
 
 
 class Noise(keras.layers.Layer):
@@ -63,14 +67,14 @@ def warnings_of(make, tmp_path):
     return [str(one.message) for one in caught if "random numbers" in str(one.message)]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=MODE_NAMES)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_layer_that_draws_by_tf_random_is_warned_of(mode, tmp_path):
     if "jit_compile" in mode:
         pytest.skip("XLA has no such operations")
     assert warnings_of(lambda: network(Noise, **mode), tmp_path)
 
 
-@pytest.mark.parametrize("mode", MODES[::2], ids=MODE_NAMES[::2])
+@pytest.mark.parametrize("mode", MODES[:2])
 @pytest.mark.skipif(_keras.GENERATION == 3, reason="Keras 3 draws from a variable")
 def test_dropout_of_keras_2_is_warned_of_until_it_draws_from_a_generator(mode, tmp_path):
     def make():
@@ -88,7 +92,7 @@ def test_dropout_of_keras_2_is_warned_of_until_it_draws_from_a_generator(mode, t
     "make",
     [
         lambda: layers.BatchNormDropout(rate=0.2, seed=3),
-        lambda: layers.BatchNormDropout(rate=0.2),
+        pytest.param(lambda: layers.BatchNormDropout(rate=0.2), marks=pytest.mark.slow),
         pytest.param(
             lambda: keras.layers.Dropout(0.3),
             marks=pytest.mark.skipif(_keras.GENERATION == 2, reason="with a warning"),
@@ -101,15 +105,17 @@ def test_layers_that_draw_from_a_variable_go_on_without_a_warning(make, tmp_path
     assert_resumes(tmp_path, lambda: network(make))
 
 
-@pytest.mark.parametrize("mode", MODES, ids=MODE_NAMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.skipif(_keras.GENERATION == 2, reason="Keras 2 has no keras.random")
 def test_the_generator_that_keras_has_for_all_goes_on(mode, tmp_path):
     kill = (1, 3) if "steps_per_execution" not in mode else (2, 0)
     assert_resumes(tmp_path, lambda: network(SeedlessNoise, **mode), kill)
 
 
-@pytest.mark.parametrize("mode", MODES, ids=MODE_NAMES)
-@pytest.mark.parametrize("hidden", [HiddenVariable, HiddenGenerator])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "hidden", [HiddenVariable, pytest.param(HiddenGenerator, marks=pytest.mark.slow)]
+)
 def test_a_variable_that_keras_does_not_see_goes_on(hidden, mode, tmp_path):
     kill = (1, 3) if "steps_per_execution" not in mode else (2, 0)
     assert_resumes(tmp_path, lambda: network(hidden, **mode), kill)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from tests.training.resuming import assert_resumes, network, train
+from tests.training.resuming import assert_resumes, killed, network, train
 from tfk_patterns import _keras
 
 
@@ -50,6 +50,10 @@ class Collects(keras.callbacks.Callback):
         logs["memory"] = repr(sorted(self.memory))
 
 
+KILLS = [
+    (1, "validation"),
+    *(pytest.param(kill, marks=pytest.mark.slow) for kill in [(1, 3), (1, "end"), (0, 1)]),
+]
 MEMORIES = {
     "list": lambda: Collects([], list.append),
     "array": lambda: Collects(np.zeros(4), lambda array, epoch: array.__setitem__(epoch, 7)),
@@ -66,7 +70,7 @@ class PerOutput(keras.metrics.Metric):
         self.total = self.add_weight(shape=(2,), initializer="zeros", name="total")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        self.total.assign_add(_keras_sum(y_true - y_pred))
+        self.total.assign_add(_total(y_true - y_pred))
 
     def result(self):
         return self.total + 0.0
@@ -75,16 +79,23 @@ class PerOutput(keras.metrics.Metric):
         self.total.assign([0.0, 0.0])
 
 
-def _keras_sum(values):
+def _total(values):
     return keras.backend.sum(values, axis=0) if _keras.GENERATION == 2 else keras.ops.sum(values, 0)
 
 
-@pytest.mark.parametrize("kill", [(1, 3), (1, "validation"), (1, "end"), (0, 1), (2, "end")])
+@pytest.mark.parametrize("kill", KILLS)
 def test_a_run_goes_on_wherever_it_broke_off(kill, tmp_path):
     assert_resumes(tmp_path, kill=kill)
 
 
-@pytest.mark.parametrize("schedule", [lambda epoch: 0.01 / (epoch + 1), lambda epoch, lr: lr * 0.9])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda epoch, lr: lr * 0.9,
+        pytest.param(lambda epoch: 0.01 / (epoch + 1), marks=pytest.mark.slow),
+    ],
+    ids=["of_the_last", "of_the_epoch"],
+)
 def test_a_learning_rate_scheduler_is_asked_once_for_each_epoch(schedule, tmp_path):
     assert_resumes(tmp_path, callbacks=lambda: [keras.callbacks.LearningRateScheduler(schedule)])
 
@@ -93,7 +104,7 @@ def test_a_callback_counts_an_epoch_once(tmp_path):
     assert_resumes(tmp_path, callbacks=lambda: [Counts()])
 
 
-@pytest.mark.parametrize("moment", ["validation", "end"])
+@pytest.mark.parametrize("moment", ["end", pytest.param("validation", marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_in_an_epoch_stays_stopped(moment, tmp_path):
     """After step 4, of which there is a checkpoint."""
     assert_resumes(tmp_path, kill=(1, moment), callbacks=lambda: [StopAt(1, 3)])
@@ -110,19 +121,9 @@ def test_a_metric_may_have_several_results(tmp_path):
 
 def test_a_model_made_again_in_the_same_process_goes_on(tmp_path):
     """Keras gives its layers, and the variables of its optimizer, other numbers."""
-    first = train(network(), tmp_path, epochs=2)
-    keras.backend.clear_session()
-    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    second = _without_new_names(network)
-    assert train(second, tmp_path, epochs=2) == first
-
-
-def _without_new_names(make):
-    clear, keras.backend.clear_session = keras.backend.clear_session, lambda: None
-    try:
-        return make()
-    finally:
-        keras.backend.clear_session = clear
+    undisturbed = train(network(), tmp_path / "undisturbed")
+    killed(network, tmp_path / "killed")
+    assert train(network(fresh=False), tmp_path / "killed") == undisturbed
 
 
 @pytest.mark.slow

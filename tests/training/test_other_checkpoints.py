@@ -21,7 +21,11 @@ def foreign(kind):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["nothing", "npy", "npz", "facts"])
+def slow(*names):
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("kind", ["npy", "facts", *slow("nothing", "npz")])
 def test_a_foreign_file_is_named_and_without_it_the_older_one_is_used(kind, tmp_path):
     undisturbed = train(network(), tmp_path / "undisturbed")
     killed(network, tmp_path / "killed")
@@ -43,7 +47,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", ["shape", *slow("layer", "optimizer", "momentum", "metric")])
 def test_a_checkpoint_of_another_model_changes_nothing(other, tmp_path):
     killed(network, tmp_path)
     model = OTHERS[other]()

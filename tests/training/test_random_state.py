@@ -67,10 +67,8 @@ def warnings_of(make, tmp_path):
     return [str(one.message) for one in caught if "random numbers" in str(one.message)]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES[:2])
 def test_a_layer_that_draws_by_tf_random_is_warned_of(mode, tmp_path):
-    if "jit_compile" in mode:
-        pytest.skip("XLA has no such operations")
     assert warnings_of(lambda: network(Noise, **mode), tmp_path)
 
 
@@ -138,3 +136,20 @@ def test_the_states_of_a_stateful_lstm_go_on(tmp_path):
         return model
 
     assert_resumes(tmp_path, make)
+
+
+def test_dropout_on_two_replicas_goes_on(two_replicas, tmp_path):
+    """In Keras 2, from a generator."""
+
+    def make():
+        keras.backend.clear_session()
+        with two_replicas.scope():
+            return network(lambda: keras.layers.Dropout(0.3), fresh=False)
+
+    if _keras.GENERATION == 2:
+        keras.backend.experimental.enable_tf_random_generator()
+    try:
+        assert_resumes(tmp_path, make)
+    finally:
+        if _keras.GENERATION == 2:
+            keras.backend.experimental.disable_tf_random_generator()

@@ -110,7 +110,10 @@ def test_a_run_that_was_stopped_in_an_epoch_stays_stopped(moment, tmp_path):
     assert_resumes(tmp_path, kill=(1, moment), callbacks=lambda: [StopAt(1, 3)])
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(
+    "memory",
+    ["array", *(pytest.param(n, marks=pytest.mark.slow) for n in ("list", "set", "numbered"))],
+)
 def test_what_a_callback_remembers_is_kept(memory, tmp_path):
     assert_resumes(tmp_path, kill=(2, 1), callbacks=lambda: [MEMORIES[memory]()])
 

@@ -13,7 +13,12 @@ def test_the_examples_print_what_is_shown(capsys, tmp_path, monkeypatch):
     text = README.read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     first, second = (block for block in examples if "on_fail=" in block)
-    words = ("layers.MetricTracking", "layers.DynamicLayer", "models.TrainStepModel", "TrainingLoop(")
+    words = (
+        "layers.MetricTracking",
+        "layers.DynamicLayer",
+        "models.TrainStepModel",
+        "TrainingLoop(",
+    )
     parts = [block for block in examples if any(word in block for word in words)]
     namespace = {"__name__": "readme"}
     exec(compile(first, "README.md", "exec"), namespace)

@@ -268,7 +268,8 @@ def without_times(text):
     text = re.sub(r"\d+(us|ms|s|:\d\d)(/step|/epoch)?", "TIME", text)
     lines = re.sub(r" *(- )?(ETA: )?TIME", "", text)
     # How often a bar is drawn anew depends on the time: the last of each counts.
-    return [re.split(r"(?=\d/\d )", line)[-1] for line in lines.splitlines() if line.strip()]
+    shown = [line.rstrip() for line in lines.splitlines() if line.strip()]
+    return [re.split(r"(?=\d/\d )", line)[-1] for line in shown]
 
 
 def test_silence(capfd):

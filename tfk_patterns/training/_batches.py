@@ -133,7 +133,9 @@ def validation_batches(
         whole = dataset
         dataset = lambda epoch: made(name, whole, epoch).take(steps)  # noqa: E731
     if steps is None or not isinstance(dataset, tf.distribute.DistributedDataset):
-        return Batches(name, strategy, dataset, first_epoch=epoch, steps_name=steps_name)
+        batches = Batches(name, strategy, dataset, first_epoch=epoch, steps_name=steps_name)
+        batches.steps(epoch)  # which raises where there is no end
+        return batches
     raise ValueError(
         f"`{name}` must have been cut to so many batches before it was distributed. Received: "
         f"{dataset!r} and {steps} steps"

@@ -75,9 +75,9 @@ class CheckpointFiles:
             with np.load(path) as file:
                 arrays = {name: file[name] for name in file.files}
             facts = json.loads(arrays.pop(_FACTS).tobytes())
-            if facts["format"] != _FORMAT:
-                raise ValueError(f"it is of format {facts['format']}, not {_FORMAT}")
-            for name, dtype in facts["dtypes"].items():
+            if (found := facts.pop("format")) != _FORMAT:
+                raise ValueError(f"it is of format {found}, not {_FORMAT}")
+            for name, dtype in facts.pop("dtypes").items():
                 arrays[name] = arrays[name].view(tf.as_dtype(dtype).as_numpy_dtype)
             return arrays, facts
         except Exception as error:  # whatever a library says of bytes that are not its own

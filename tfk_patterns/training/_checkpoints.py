@@ -9,7 +9,11 @@ from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
 from tfk_patterns.training._memories import Memories, check_memories, packed, unpacked
 from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
-from tfk_patterns.training._traced import traced, warn_of_random_operations
+from tfk_patterns.training._traced import (
+    traced,
+    warn_of_random_operations,
+    warn_of_what_is_not_seen,
+)
 from tfk_patterns.training._training_state import TrainingState
 
 
@@ -30,7 +34,7 @@ class Place:
     stopped: bool = False
 
 
-def checkpoints_of(loop, callbacks, train_function, data, validation):
+def checkpoints_of(loop, callbacks, functions, data, validation):
     """The checkpoints of a run of `fit`, or what stands for none.
 
     All that is wrong with them, or with the data, is found here, before anything has changed.
@@ -43,7 +47,14 @@ def checkpoints_of(loop, callbacks, train_function, data, validation):
             check_reproducible(
                 batches.name, batches.dataset, epoch=data.first_epoch, iterated_once=iterated_once
             )
-    return Checkpoints(loop, callbacks, traced(train_function, data), data.first_epoch)
+    graphs = []
+    if loop.model.run_eagerly:
+        warn_of_what_is_not_seen()
+    else:
+        sources = [batches for batches in (data, validation) if batches is not None]
+        graphs = [traced(*pair) for pair in zip(functions, sources, strict=False)]
+        warn_of_random_operations(graphs[0])
+    return Checkpoints(loop, callbacks, graphs, data.first_epoch)
 
 
 class NoCheckpoints:
@@ -62,14 +73,13 @@ class NoCheckpoints:
 class Checkpoints:
     """The checkpoints of one run of `fit`, in a folder for each worker."""
 
-    def __init__(self, loop, callbacks, graph, first_epoch: int):
+    def __init__(self, loop, callbacks, graphs: list, first_epoch: int):
         self._model = loop.model
         self._workers = loop.workers
         self._save_freq = loop.save_freq
         self._first_epoch = first_epoch
         self._callbacks = callbacks
-        self._state = TrainingState(loop.model, graph)
-        warn_of_random_operations(graph)
+        self._state = TrainingState(loop.model, graphs)
         folder = Path(os.fspath(loop.checkpoint_dir))
         if self._workers.count > 1:
             folder /= f"worker-{self._workers.index}"

@@ -34,14 +34,14 @@ _AGAIN = ("shuffle", "randomize")
 _INSTEAD = "give a function of the epoch that makes the dataset, `lambda epoch: ...`"
 
 
-def check_reproducible(name: str, dataset, *, epoch: int, iterated_once: bool) -> None:
+def check_reproducible(name: str, dataset, *, iterated_once: bool, epoch: int = 0) -> None:
     """Raises where a dataset, or a function of the epoch, does not give the same batches again.
 
     Args:
         name: Of the argument.
         dataset: The dataset, or the function.
-        epoch: An epoch that the function can be asked for.
         iterated_once: Whether all epochs are one iteration over the dataset.
+        epoch: An epoch that the function can be asked for.
 
     Raises:
         ValueError: It does not, with the reason and what to do instead.

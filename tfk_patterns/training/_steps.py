@@ -21,7 +21,7 @@ def train_step(model, data, whole):
         predictions = model(x, training=True)
         loss = _loss(model, x, y, predictions, sample_weight, whole, training=True)
         scaled = _keras.scaled_loss(model.optimizer, loss)
-    gradients = tape.gradient(scaled, _keras.trainable_variables(model))
+    gradients = _of_samples(tape.gradient(scaled, _keras.trainable_variables(model)), x)
     _apply(model.optimizer, gradients, model.trainable_weights)
     return _keras.update_metrics(model, x, y, predictions, sample_weight)
 
@@ -54,6 +54,16 @@ def _loss(model, x, y, predictions, sample_weight, whole, training: bool):
     loss = tf.where(samples > 0, loss, tf.zeros_like(loss))  # a mean of nothing is NaN
     _keras.log_loss(model, loss * replicas, whole / replicas, predictions)
     return loss
+
+
+def _of_samples(gradients: list, x) -> list:
+    """Gradients, which are 0 where the replica has no samples, though means of nothing are NaN."""
+    there = [gradient for gradient in gradients if gradient is not None]
+    if replica_count() == 1 or not there:
+        return gradients
+    zeros = lambda: _keras.map_gradients(tf.zeros_like, there)  # noqa: E731
+    finite = iter(tf.cond(samples_in(x) > 0, lambda: there, zeros))
+    return [None if gradient is None else next(finite) for gradient in gradients]
 
 
 def _apply(optimizer, gradients, weights):

@@ -7,22 +7,22 @@ import tensorflow as tf
 from tfk_patterns.training._reproducibility import STATEFUL_RANDOM
 
 
-def traced(train_function, data):
-    """The graph of a compiled training function, traced but not run; `None` without one."""
-    if not hasattr(train_function, "get_concrete_function"):
-        return None
-    return train_function.get_concrete_function(data.empty_iterator(), tf.constant(1), True).graph
+def traced(function, data):
+    """The graph of a compiled function of `_executions`, traced but not run."""
+    return function.get_concrete_function(data.empty_iterator(), tf.constant(1), True).graph
+
+
+def warn_of_what_is_not_seen() -> None:
+    """Warns of steps that have no graph."""
+    warnings.warn(
+        "With `run_eagerly` nobody can see whether the model draws random numbers, or keeps a "
+        "state, outside of its variables. No checkpoint holds that.",
+        stacklevel=2,
+    )
 
 
 def warn_of_random_operations(graph) -> None:
     """Warns of operations that draw from a state of their own."""
-    if graph is None:
-        warnings.warn(
-            "With `run_eagerly` nobody can see whether the model draws random numbers, or keeps a "
-            "state, outside of its variables. No checkpoint holds that.",
-            stacklevel=2,
-        )
-        return
     definition = graph.as_graph_def()
     functions = (function.node_def for function in definition.library.function)
     nodes = [node for part in (definition.node, *functions) for node in part]

@@ -19,12 +19,12 @@ class TrainingState:
 
     Args:
         model: The model, built.
-        graph: That of its step, whose variables need not be the model's.
+        graphs: Those of its steps, whose variables need not be the model's.
     """
 
-    def __init__(self, model, graph=None):
+    def __init__(self, model, graphs: list = ()):
         self._model = model
-        self._graph = graph
+        self._graphs = graphs
         self._strategy = model.distribute_strategy
 
     def values(self) -> dict[str, np.ndarray]:
@@ -46,10 +46,9 @@ class TrainingState:
         pairs = itertools.zip_longest(expected, received, fillvalue="nothing more")
         mine, theirs = next(pair for pair in pairs if pair[0] != pair[1])
         raise ValueError(
-            f"`model` must be the one that {where} was written with, compiled alike, on as many "
-            f"replicas. Received: a model with {len(expected)} variables, where there were "
-            f"{len(received)}; the first to differ is {mine}; it was "
-            f"{theirs}"
+            f"`model` must be the one that the checkpoint {where} was written with, compiled "
+            f"alike, on as many replicas. Received: a model with {len(expected)} variables, where "
+            f"there were {len(received)}; the first to differ is {mine}; it was {theirs}"
         )
 
     def restore(self, values: dict[str, np.ndarray]) -> None:
@@ -84,12 +83,13 @@ class TrainingState:
 
     def _read_besides(self, handles: set) -> list[tf.Variable]:
         """The variables of the graph that are not those of some handles, as they were met."""
-        if self._graph is None:
-            return []
-        parts = map(self._strategy.experimental_local_results, self._graph.variables)
-        variables = {id(part.handle): part for part in itertools.chain(*parts)}  # in no order
-        met = [id(tensor) for tensor, _ in self._graph.captures]
-        return [variables[one] for one in met if one in variables and one not in handles]
+        variables = {}
+        for graph in self._graphs:
+            parts = map(self._strategy.experimental_local_results, graph.variables)
+            found = {id(part.handle): part for part in itertools.chain(*parts)}  # in no order
+            met = [id(tensor) for tensor, _ in graph.captures]
+            variables.update({one: found[one] for one in met if one in found})
+        return [variable for one, variable in variables.items() if one not in handles]
 
     def _parts_with_more(self) -> list:
         """The layers whose class saves more than variables that Keras sees."""

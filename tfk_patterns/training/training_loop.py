@@ -138,9 +138,10 @@ class TrainingLoop:
             )
         with self._session(), _keras.compiled_trainable_state(model):
             build(model, data.spec(initial_epoch))
-            train, metrics = self._compiled(train_function), self._compiled(metrics_function)
+            train, test = self._compiled(train_function), self._compiled(test_function)
+            metrics = self._compiled(metrics_function)
             callbacks = self._callbacks(callbacks, verbose, data, initial_epoch, epochs)
-            checkpoints = checkpoints_of(self, callbacks, train, data, validation)
+            checkpoints = checkpoints_of(self, callbacks, (train, test), data, validation)
             model.stop_training = False
             _keras.reset_step_counter(model, "train")
             callbacks.on_train_begin()
@@ -179,7 +180,7 @@ class TrainingLoop:
         while last is None or step < last:
             on_begin(step)
             try:
-                if data.has_known_end(epoch):
+                if data.has_known_end(epoch) and kind != "predict":
                     taken = min(self._stride(kind), last - step)
                     logs = function(iterator, tf.constant(taken), with_logs)
                 else:

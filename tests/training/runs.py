@@ -129,14 +129,15 @@ def assert_equals_fit(make, data=batches, pair=None, **arguments):
     assert list(found.history) == list(expected.history)
     assert found.history == expected.history
     assert_same_bits(state(loop.model), state(model))
-    assert sum(len(values) for values in found.history.values())
+    # Keras 2 logs nothing of a `compute_loss` of the model's own.
+    assert found.history or _keras.overrides(model, "compute_loss")
     return loop, model
 
 
 def assert_equals_evaluate_and_predict(loop, model, data=batches, **arguments):
     found = seeded(loop.evaluate, data, **arguments)
     assert found == seeded(model.evaluate, data, return_dict=True, **arguments)
-    assert found
+    assert found or _keras.overrides(model, "compute_loss")
     assert_same_bits(
         seeded(loop.predict, data, **arguments), seeded(model.predict, data, **arguments)
     )

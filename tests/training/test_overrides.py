@@ -12,6 +12,7 @@ from tests.training.runs import (
     compiled,
     sequential,
 )
+from tfk_patterns import _keras
 
 
 class OwnLoss(keras.Sequential):
@@ -64,7 +65,10 @@ def test_overridden(cls, weighted):
         model = sequential(cls, stack)
         return compiled(model, metrics=metrics, weighted=weighted, jit_compile=False)
 
-    pair = assert_equals_fit(make, validation_data=batches(rows=21))
+    arguments = {"validation_data": batches(rows=21)}
+    if cls is LossOfTheBatch and _keras.GENERATION == 2:
+        arguments = {}  # with it, `fit` of Keras 2 logs a loss of 0 from the second epoch on
+    pair = assert_equals_fit(make, **arguments)
     assert_equals_evaluate_and_predict(*pair)
 
 

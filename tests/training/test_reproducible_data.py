@@ -55,10 +55,10 @@ def test_a_function_is_not_asked_for_epochs_before_the_first(tmp_path):
     assert set(asked) == {2}
 
 
-def test_a_python_function_in_a_function_of_the_epoch_is_refused_for_what_it_is():
-    """Which differs in nothing but the number TensorFlow gives it."""
-    with pytest.raises(ValueError, match="Python"):
-        check_reproducible("dataset", lambda epoch: from_generator(), iterated_once=False)
+def test_python_code_in_a_function_of_the_epoch_is_the_users_matter():
+    """It differs in nothing but the number TensorFlow gives it."""
+    function = lambda epoch: from_generator()  # noqa: E731
+    assert check_reproducible("dataset", function, iterated_once=False) is None
 
 
 @pytest.mark.parametrize(

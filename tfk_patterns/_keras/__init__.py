@@ -80,6 +80,7 @@ training_of_call = _twin.training_of_call
 variable_name = _twin.variable_name
 without_autocast = _twin.without_autocast
 without_global_seed = _twin.without_global_seed
+PREDICTS_ON_BATCHES: bool = _training.PREDICTS_ON_BATCHES
 BaseDynamicLayer = _islands.BaseDynamicLayer
 added_losses = _islands.added_losses
 outermost_call = _islands.outermost_call
@@ -114,6 +115,7 @@ __all__ = [
     "ADDS_UP_ROWS",
     "AUTOGRAPH",
     "GENERATION",
+    "PREDICTS_ON_BATCHES",
     "BaseDynamicLayer",
     "Operation",
     "add_exact_weight",

@@ -7,6 +7,9 @@ from tensorflow import keras
 
 from tfk_patterns._keras.common import overrides, scales_loss, sublayers
 
+# Whether `predict` fetches a batch and then calls a function, not a function of an iterator.
+PREDICTS_ON_BATCHES = False
+
 
 def functional_class() -> type:
     """The class of functional models, which has no public name."""

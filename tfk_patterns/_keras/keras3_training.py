@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from tfk_patterns._keras.common import inner_optimizer, map_gradients, scales_loss
 
+# Whether `predict` fetches a batch and then calls a function, not a function of an iterator.
+PREDICTS_ON_BATCHES = True
+
 
 def functional_class() -> type:
     """The class of functional models, which has no public name."""

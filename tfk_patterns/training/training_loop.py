@@ -174,13 +174,16 @@ class TrainingLoop:
         on_end = getattr(callbacks, f"on_{kind}_batch_end")
         with_logs = want_batch_logs(self.workers, callbacks.callbacks, kind)
         epoch, step, last = place.epoch, place.step, data.steps(place.epoch)
+        from_iterator = data.has_known_end(epoch)
+        if kind == "predict":
+            from_iterator = from_iterator and not _keras.PREDICTS_ON_BATCHES
         if step and self._stops(kind):  # which a callback had said before a kill
             return
         iterator = data.iterator(epoch, step)
         while last is None or step < last:
             on_begin(step)
             try:
-                if data.has_known_end(epoch) and kind != "predict":
+                if from_iterator:
                     taken = min(self._stride(kind), last - step)
                     logs = function(iterator, tf.constant(taken), with_logs)
                 else:

@@ -133,7 +133,7 @@ def work(network: str, result: str) -> None:
 
 
 def saves() -> tuple[Callable, Callable]:
-    """An epoch of one step with a checkpoint; what TensorFlow's own takes besides that step."""
+    """A checkpoint of the loop, and one of TensorFlow's own of the same variables."""
     folder = tempfile.mkdtemp()
     model, dataset = compiled("two dense layers of 512")
     TrainingLoop(model).fit(dataset.take(1), verbose=0)  # makes all variables

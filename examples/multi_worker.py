@@ -40,7 +40,7 @@ from sklearn.datasets import load_digits
 from tensorflow import keras
 
 from tfk_patterns import layers
-from tfk_patterns.training import TrainingLoop, connect_workers
+from tfk_patterns.training import TrainingLoop, WorkerLostError, connect_workers
 from tfk_patterns.training.launch import launch
 
 OUTPUT = pathlib.Path(__file__).parent / "output"
@@ -126,10 +126,6 @@ def train(folder, epochs, slurm=False):
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(port_base=SLURM_PORT)
     tf.config.experimental.enable_op_determinism()
     strategy = connect_workers(cluster_resolver=resolver)  # before any tensor
-    workers = len(strategy.cluster_resolver.cluster_spec().as_dict().get("worker", "1"))
-    index = strategy.cluster_resolver.task_id or 0
-    console.print(f"worker {index} of {workers}, process {os.getpid()}: connected")
-
     with strategy.scope():
         model = make_model()
     (images, labels), test = load()
@@ -139,6 +135,8 @@ def train(folder, epochs, slurm=False):
         return data.shuffle(len(labels), seed=epoch).batch(BATCH_SIZE)
 
     loop = TrainingLoop(model, checkpoint_dir=folder and folder / "checkpoints")
+    index, workers = loop.workers.index, loop.workers.count
+    console.print(f"worker {index} of {workers}, process {os.getpid()}: connected")
     try:
         history = loop.fit(
             batches,
@@ -147,9 +145,7 @@ def train(folder, epochs, slurm=False):
             callbacks=[Reporter(folder, index)],
             verbose=0,
         ).history
-    except tf.errors.UnavailableError as error:
-        if workers == 1:
-            raise
+    except WorkerLostError as error:
         raise SystemExit(f"worker {index} of {workers}: lost a peer; start all again") from error
     weights = model.get_weights()
     digest = hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()[:16]

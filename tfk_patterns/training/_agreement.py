@@ -5,6 +5,10 @@ import contextlib
 import tensorflow as tf
 
 
+class WorkerLostError(RuntimeError):
+    """Another worker has been lost: all workers must be ended, and started again."""
+
+
 class Workers:
     """The worker processes of a strategy, of which this is one."""
 
@@ -35,7 +39,7 @@ class Workers:
         except lost as error:
             if self.count == 1:
                 raise
-            raise ConnectionError(
+            raise WorkerLostError(
                 f"Worker {self.index} of {self.count} has lost another one. End all workers, and "
                 "start all of them again, as `python -m tfk_patterns.training.launch` does: with "
                 "`checkpoint_dir` they go on from their checkpoints."

@@ -23,10 +23,10 @@ class Batches:
         name: Of the argument that the dataset is, for errors.
         strategy: Whose replicas share each batch.
         dataset: A dataset, or a function of the epoch that makes one.
-        steps_per_epoch: How many batches an epoch has; `None` for all of the dataset. With it, a
-            dataset goes on in the next epoch where it was, and starts again at its end, as in
-            `fit` of Keras.
+        steps: How many batches an epoch has; `None` for all of the dataset. With it, a dataset
+            goes on in the next epoch where it was, and starts again at its end.
         first_epoch: The epoch that starts with the dataset's first batch.
+        steps_name: Of the argument that `steps` is, for errors.
     """
 
     def __init__(
@@ -48,20 +48,28 @@ class Batches:
 
     def steps(self, epoch: int) -> int | None:
         """The number of batches in an epoch, where it is known."""
+        size = self._size(epoch)
         if self.steps_per_epoch is not None:
-            return self.steps_per_epoch
-        dataset = self._made(epoch) if self._is_function() else self.dataset
-        size = int(dataset.cardinality()) if isinstance(dataset, tf.data.Dataset) else -2
+            shorter = self._is_function() and 0 <= size < self.steps_per_epoch
+            return size if shorter else self.steps_per_epoch
         if size == tf.data.INFINITE_CARDINALITY:
             raise ValueError(
                 f"`{self._steps_name}` must be given for a dataset without an end. Received: "
-                f"{self._steps_name}=None and {dataset!r}"
+                f"{self._steps_name}=None and {self.dataset!r}"
             )
         return None if size < 0 else size
 
     def has_known_end(self, epoch: int) -> bool:
         """Whether an iterator has at least as many batches as `steps` says."""
-        return self.steps(epoch) is not None and not self._is_distributed()
+        if self._is_distributed():
+            return False
+        goes_on = self.steps_per_epoch is not None and not self._is_function()
+        return goes_on or self._size(epoch) != tf.data.UNKNOWN_CARDINALITY
+
+    def _size(self, epoch: int) -> int:
+        """The number of batches in the dataset; negative, as TensorFlow has it, where unknown."""
+        dataset = self._made(epoch) if self._is_function() else self.dataset
+        return int(dataset.cardinality) if self._is_distributed() else int(dataset.cardinality())
 
     def spec(self, epoch: int):
         """The structure of a batch, in `tf.TensorSpec`s."""
@@ -187,7 +195,8 @@ def _shares(dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
     def share(batch, replica):
         whole = tf.cast(_replicas.samples_in(batch), tf.int64)
         start, end = (-(-whole * count // replicas) for count in (replica, replica + 1))
-        return Share(tf.nest.map_structure(lambda tensor: tensor[start:end], batch), whole)
+        parts = tf.nest.map_structure(lambda tensor: _rows(tensor, start, end, replicas), batch)
+        return Share(parts, whole)
 
     if here == 1:
         return dataset.map(lambda *batch: share(_element(batch), first)).prefetch(tf.data.AUTOTUNE)
@@ -195,6 +204,16 @@ def _shares(dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
     return dataset.flat_map(
         lambda *batch: replicas_here.map(lambda replica: share(_element(batch), replica))
     ).prefetch(tf.data.AUTOTUNE)
+
+
+def _rows(tensor, start, end, replicas: int):
+    """The samples from one to another; of a known number, where all replicas have as many."""
+    if tensor is None:
+        return None
+    rows = tensor[start:end]
+    if tensor.shape.rank and tensor.shape[0] and tensor.shape[0] % replicas == 0:
+        rows.set_shape([tensor.shape[0] // replicas, *tensor.shape[1:]])
+    return rows
 
 
 def _element(arguments):

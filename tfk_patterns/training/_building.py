@@ -22,17 +22,23 @@ def check_model(model):
     return model
 
 
-def build(model, spec) -> None:
+def build(model, spec, has_checkpoints: bool = False) -> None:
     """Makes the variables of a model, its loss, metrics and optimizer, in the strategy's scope.
 
-    Those that are made later, in a step, Keras 3 may make on a replica, where it cannot.
+    Where it has to: on a replica they cannot be made later, and a checkpoint needs them before.
+    Else the first step makes them, as in `fit`, of whatever data a model takes.
 
     Args:
         model: The model.
         spec: The structure of a batch, in `tf.TensorSpec`s.
+        has_checkpoints: Whether the run has checkpoints.
     """
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    has_own = _keras.overrides(model, "train_step")
+    if replicas == 1 and (has_own or not has_checkpoints):
+        return
     if not all(isinstance(leaf, tf.TensorSpec) for leaf in tf.nest.flatten(spec)):
         return
-    if _keras.overrides(model, "train_step") and not _keras.overrides(model, "call"):
+    if has_own and not _keras.overrides(model, "call"):
         return  # what such a model calls, it alone knows
     _keras.build_step(model, *keras.utils.unpack_x_y_sample_weight(spec))

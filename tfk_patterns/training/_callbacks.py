@@ -26,28 +26,31 @@ def callback_list(
     _check(callbacks, verbose)
     chief = workers.index == 0
     own = getattr(model, "_own_callbacks", list)()  # of models with an algorithm of their own
-    if isinstance(callbacks, keras.callbacks.CallbackList):
+    is_list = isinstance(callbacks, keras.callbacks.CallbackList)
+    given = callbacks.callbacks if is_list else tf.nest.flatten(callbacks or [])
+    for callback in given:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise ValueError(
+                "`callbacks` must leave the backup to the loop, by `checkpoint_dir`. Received: "
+                f"{callback!r}"
+            )
+        if not chief:  # before Keras tells them of the model, and they make folders
+            _redirect(callback)
+    if is_list:
+        bar = keras.callbacks.ProgbarLogger
         callbacks = copy.copy(callbacks)
-        callbacks.callbacks = [*own, *callbacks.callbacks]
+        callbacks.callbacks = [*own, *(c for c in given if chief or not isinstance(c, bar))]
         callbacks.set_model(model)
     else:
         verbose = 1 if verbose == "auto" else int(verbose)
         callbacks = keras.callbacks.CallbackList(
-            [*own, *tf.nest.flatten([] if callbacks is None else callbacks)],
+            [*own, *given],
             add_history=True,
             add_progbar=bool(verbose) and chief,
             model=model,
             verbose=verbose,
             **params,
         )
-    for callback in callbacks.callbacks:
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise ValueError(
-                "`callbacks` must leave the backup to the loop, by `checkpoint_dir`. Received: "
-                f"{callback!r}"
-            )
-        if not chief:
-            _redirect(callback)
     return callbacks
 
 
@@ -61,14 +64,15 @@ def _check(callbacks, verbose) -> None:
             raise _validate.type_error("callbacks", "a list of Keras callbacks", callback)
 
 
-def want_batch_logs(workers: Workers, callbacks: list, kind: str) -> bool:
+def want_batch_logs(workers: Workers, replicas: int, callbacks: list, kind: str) -> bool:
     """Whether to read the metrics after each call of the step.
 
-    With one process, always, as in `fit`. Several must talk to each other to read them, which takes
-    time, so not where no callback of any of them looks.
+    With one replica, always, as in `fit`. To read them over several takes time, so there not where
+    no callback of any worker looks.
     """
-    looking = any(_looks_at_batches(callback, kind) for callback in callbacks)
-    return workers.count == 1 or workers.any(looking)
+    if replicas == 1:
+        return True
+    return workers.any(any(_looks_at_batches(callback, kind) for callback in callbacks))
 
 
 def _looks_at_batches(callback, kind: str) -> bool:

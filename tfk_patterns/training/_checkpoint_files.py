@@ -1,5 +1,6 @@
 """Checkpoints in a folder, one file each, which a kill at any moment leaves whole."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+fcntl = None
+with contextlib.suppress(ImportError):  # on Windows
+    import fcntl
 
 KEPT = 3  # workers that were killed together may be two checkpoints apart
 _NAME = "epoch-{:06}-step-{:010}.npz"
@@ -23,8 +28,13 @@ class CheckpointFiles:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder / "lock")
         for left in self.folder.glob("*.partial"):  # by a kill
             left.unlink()
+
+    def close(self) -> None:
+        """Lets another process have the folder."""
+        self._lock.close()
 
     def keys(self) -> list[Key]:
         """Those that there are, the oldest first."""
@@ -93,6 +103,20 @@ class CheckpointFiles:
         for later in self.keys():
             if later > key:
                 self.path(later).unlink()
+
+
+def _locked(path: Path):
+    """A file that no other process can have as long as this one has it, or lives."""
+    file = open(path, "wb")  # noqa: SIM115
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise RuntimeError(
+                f"`checkpoint_dir` is in use by a run that has not ended, which holds {path}"
+            ) from None
+    return file
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from tfk_patterns.training._callbacks import continue_files
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
-from tfk_patterns.training._memories import Memories, check_memories, packed, unpacked
+from tfk_patterns.training._memories import (
+    Memories,
+    check_memories,
+    packed,
+    unpacked,
+    warn_of_what_is_not_kept,
+)
 from tfk_patterns.training._reproducibility import check_reproducible
 from tfk_patterns.training._results import numbers
 from tfk_patterns.training._traced import (
@@ -54,7 +60,17 @@ def checkpoints_of(loop, callbacks, functions, data, validation):
         sources = [batches for batches in (data, validation) if batches is not None]
         graphs = [traced(*pair) for pair in zip(functions, sources, strict=False)]
         warn_of_random_operations(graphs[0])
-    return Checkpoints(loop, callbacks, graphs, data.first_epoch)
+    return Checkpoints(loop, callbacks, graphs, data)
+
+
+def _check_workers(folder: Path, count: int) -> None:
+    """Raises where a folder holds the checkpoints of another number of workers."""
+    there = len(list(folder.glob("worker-*"))) or int(any(folder.glob("*.npz")))
+    if there not in (0, count) and (there == 1 or count == 1 or there > count):
+        raise ValueError(
+            f"`checkpoint_dir` must be that of a run of as many workers. Received: {folder}, of "
+            f"{there} {'workers' if there > 1 else 'worker'}, where there are {count}"
+        )
 
 
 class NoCheckpoints:
@@ -62,6 +78,9 @@ class NoCheckpoints:
 
     def restore(self, start: Place) -> Place:
         return start
+
+    def close(self) -> None:
+        pass
 
     def save(self, place: Place) -> None:
         pass
@@ -73,14 +92,16 @@ class NoCheckpoints:
 class Checkpoints:
     """The checkpoints of one run of `fit`, in a folder for each worker."""
 
-    def __init__(self, loop, callbacks, graphs: list, first_epoch: int):
+    def __init__(self, loop, callbacks, graphs: list, data):
         self._model = loop.model
         self._workers = loop.workers
         self._save_freq = loop.save_freq
-        self._first_epoch = first_epoch
+        self._first_epoch = data.first_epoch
+        self._steps_per_epoch = data.steps_per_epoch
         self._callbacks = callbacks
         self._state = TrainingState(loop.model, graphs)
         folder = Path(os.fspath(loop.checkpoint_dir))
+        _check_workers(folder, self._workers.count)
         if self._workers.count > 1:
             folder /= f"worker-{self._workers.index}"
         self._files = CheckpointFiles(folder)
@@ -91,6 +112,7 @@ class Checkpoints:
     def restore(self, start: Place) -> Place:
         """Goes on from the newest checkpoint, if there is one; after `on_train_begin`."""
         self._memories = Memories(self._callbacks.callbacks)
+        warn_of_what_is_not_kept(self._callbacks.callbacks)
         self._last_saved = start
         if self._found is not None:
             arrays, facts = self._found
@@ -104,6 +126,10 @@ class Checkpoints:
             self._found = None
         return self._last_saved
 
+    def close(self) -> None:
+        """Lets another run have the folder."""
+        self._files.close()
+
     def save(self, place: Place) -> None:
         """Writes a checkpoint."""
         arrays, memories = self._memories.values()
@@ -111,6 +137,7 @@ class Checkpoints:
         facts = {
             "place": packed(vars(dataclasses.replace(place, logs=logs)), arrays),
             "first_epoch": self._first_epoch,
+            "steps_per_epoch": self._steps_per_epoch,
             "stop_training": bool(self._model.stop_training),
             "callbacks": memories,
         }
@@ -139,6 +166,11 @@ class Checkpoints:
                 f"`initial_epoch` must be that of the run in {path}, {facts['first_epoch']}; give "
                 "another run a `checkpoint_dir` of its own. Received: "
                 f"initial_epoch={self._first_epoch}"
+            )
+        if facts["steps_per_epoch"] != self._steps_per_epoch:
+            raise ValueError(
+                f"`steps_per_epoch` must be that of the run in {path}, {facts['steps_per_epoch']}. "
+                f"Received: steps_per_epoch={self._steps_per_epoch}"
             )
         check_memories(self._callbacks.callbacks, facts["callbacks"], path)
         self._state.check(arrays, path)

@@ -1,9 +1,12 @@
 """What Keras callbacks remember."""
 
 import sys
+import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 _NOT_KEPT = ("model", "_model", "params", "validation_data")
@@ -62,19 +65,39 @@ def _plain_attributes(callback) -> dict[str, Any]:
     }
 
 
+def warn_of_what_is_not_kept(callbacks: list) -> None:
+    """Warns of collections that callbacks of the user's may fill, and no checkpoint holds."""
+    for callback in callbacks:
+        for name, value in vars(callback).items():
+            is_collection = isinstance(value, Collection) and not isinstance(value, str)
+            if name not in _NOT_KEPT and is_collection and not _is_plain(value):
+                warnings.warn(
+                    f"`{type(callback).__name__}.{name}` is kept in no checkpoint, since it holds "
+                    "more than numbers, texts, arrays, lists, tuples, sets and dicts.",
+                    stacklevel=2,
+                )
+
+
 def _is_plain(value) -> bool:
-    if isinstance(value, dict):
+    """Whether it can be kept, and brought back as what it was."""
+    if type(value) is dict:
         return all(_is_plain(part) for pair in value.items() for part in pair)
-    if isinstance(value, list | tuple | set):
+    if type(value) in (list, tuple, set):
         return all(map(_is_plain, value))
-    plain = bool | int | float | str | np.generic | np.ndarray
-    return value is None or isinstance(value, plain) or _reference(value) is not None
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind in "biuf"
+    if value is None or type(value) in (bool, int, float, str):
+        return True
+    return tf.is_tensor(value) or _reference(value) is not None
 
 
 def _copied(value):
+    """A value that stays when the first one changes; with arrays for tensors."""
+    if tf.is_tensor(value):
+        return value.numpy()
     if isinstance(value, dict):
         return {key: _copied(one) for key, one in value.items()}
-    if isinstance(value, list | set):
+    if isinstance(value, list | tuple | set):
         return type(value)(map(_copied, value))
     return value.copy() if isinstance(value, np.ndarray) else value
 

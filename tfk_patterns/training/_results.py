@@ -8,7 +8,7 @@ import tensorflow as tf
 
 def numbers(logs: dict) -> dict[str, Any]:
     """Logs with numbers for tensors."""
-    return {name: _number(value) for name, value in logs.items()}
+    return {name: tf.nest.map_structure(_number, value) for name, value in logs.items()}
 
 
 def logs_of_epoch(logs: dict, read_metrics) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def _loss(model, x, y, predictions, sample_weight, whole, training: bool):
         loss = _keras.total_loss(model, x, y, predictions, sample_weight, training)
     whole = tf.cast(sum_over_replicas(samples) if whole is None else whole, loss.dtype)
     share = tf.cast(samples, loss.dtype) / whole
-    if any(getattr(one, "reduction", None) == "sum" for one in _keras.compiled_losses(model)):
+    if _sums_samples(model):
         # Keras has divided what layers add by the number of replicas, and left the sums alone.
         added = tf.add_n([tf.zeros_like(loss), *(tf.cast(one, loss.dtype) for one in model.losses)])
         loss += (share - 1 / replicas) * added
@@ -59,11 +59,24 @@ def _loss(model, x, y, predictions, sample_weight, whole, training: bool):
 def _of_samples(gradients: list, x) -> list:
     """Gradients, which are 0 where the replica has no samples, though means of nothing are NaN."""
     there = [gradient for gradient in gradients if gradient is not None]
-    if replica_count() == 1 or not there:
+    first = next(leaf for leaf in tf.nest.flatten(x) if leaf is not None)
+    if replica_count() == 1 or first.shape[0] or not there:
         return gradients
     zeros = lambda: _keras.map_gradients(tf.zeros_like, there)  # noqa: E731
     finite = iter(tf.cond(samples_in(x) > 0, lambda: there, zeros))
     return [None if gradient is None else next(finite) for gradient in gradients]
+
+
+def _sums_samples(model) -> bool:
+    """Whether the compiled loss is a sum over samples, and no mean."""
+    losses = [one for one in _keras.compiled_losses(model) if one is not None]
+    sums = [getattr(one, "reduction", None) == "sum" for one in losses]
+    if any(sums) and not all(sums):
+        raise ValueError(
+            "`loss` must have one reduction for all outputs, where several replicas share a batch. "
+            "Received: sums and means"
+        )
+    return any(sums)
 
 
 def _apply(optimizer, gradients, weights):

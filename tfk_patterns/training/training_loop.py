@@ -33,8 +33,10 @@ class TrainingLoop:
     `fit`. On one device it gives what `model.fit` gives, to the bit. On several replicas each
     batch of the data is shared out evenly, and weights, losses and metrics are those of one device
     up to rounding, though a share has a sample less; layers that synchronise statistics over
-    replicas are exact where a batch can be shared out equally. A model's own `train_step` and
-    `test_step` are used; how they treat replicas is theirs.
+    replicas are exact where a batch can be shared out equally. A loss that is divided by something
+    else than the number of samples (by the steps of a mask on the outputs, by the sum of the
+    weights as with `reduction="mean_with_sample_weight"`) is, on each replica, by the replica's. A
+    model's own `train_step` and `test_step` are used; how they treat replicas is theirs.
 
     The step is compiled, as `compile` was told to: `run_eagerly`, `jit_compile`, and
     `steps_per_execution` steps a call. `strategy.scope()` is entered by the loop.
@@ -47,8 +49,12 @@ class TrainingLoop:
     are kept. It holds no random state that is in no variable, as that of `tf.random.normal` and of
     the `Dropout` of Keras 2: a warning says so. The data must be the same again, which is checked
     at the start: a `tf.data.Dataset` without chance, or a function of the epoch. One folder is for
-    one run: `fit` with more epochs goes on with it. Files of callbacks written at an epoch's end
-    are the callbacks' own, except that a `CSVLogger` goes on with its file.
+    one run: `fit` with more epochs goes on with it, unless a callback has stopped it. Files that
+    callbacks write are their own, except that a `CSVLogger` goes on with its file.
+
+    Which of the workers this process is, `loop.workers.index` says, of `loop.workers.count`. Each
+    reads all of the data, and takes its share of each batch; where that is too much, a
+    `tf.distribute.DistributedDataset` has what its maker gives each worker.
 
     Args:
         model: A compiled `keras.Model`.
@@ -80,6 +86,8 @@ class TrainingLoop:
             _validate.positive_integer("save_freq", save_freq)
         if not isinstance(checkpoint_dir, str | os.PathLike | None):
             raise _validate.type_error("checkpoint_dir", "a path, or None", checkpoint_dir)
+        if checkpoint_dir == "" or "://" in str(checkpoint_dir):
+            raise _validate.value_error("checkpoint_dir", "a folder", checkpoint_dir)
         self.model = check_model(model)
         self.strategy = model.distribute_strategy
         self.workers = Workers(self.strategy)
@@ -122,32 +130,42 @@ class TrainingLoop:
 
         Raises:
             OSError: A checkpoint could not be written; those before it are whole.
+            RuntimeError: Another run has `checkpoint_dir`; as `WorkerLostError`, another worker has
+                been lost.
             TypeError: The data is something else.
             ValueError: There are no batches, or no end to them; with `checkpoint_dir`: the data
                 would not be the same again, or the checkpoint there is damaged, or of another
                 model or run.
         """
         model, strategy = self.model, self.strategy
-        _validate.non_negative_integer("epochs", epochs)
-        _validate.non_negative_integer("initial_epoch", initial_epoch)
+        epochs = _validate.non_negative_integer("epochs", epochs)
+        initial_epoch = _validate.non_negative_integer("initial_epoch", initial_epoch)
+        if validation_steps is not None and validation_data is None:
+            raise ValueError(
+                "`validation_data` must be given with `validation_steps`. Received: "
+                f"validation_data=None, validation_steps={validation_steps}"
+            )
         data = Batches("dataset", strategy, dataset, steps_per_epoch, initial_epoch)
         validation = None
         if validation_data is not None:
             validation = validation_batches(
                 strategy, validation_data, validation_steps, initial_epoch
             )
-        with self._session(), _keras.compiled_trainable_state(model):
-            build(model, data.spec(initial_epoch))
+        with self._session() as session, _keras.compiled_trainable_state(model):
+            build(model, data.spec(initial_epoch), self.checkpoint_dir is not None)
             train, test = self._compiled(train_function), self._compiled(test_function)
             metrics = self._compiled(metrics_function)
             callbacks = self._callbacks(callbacks, verbose, data, initial_epoch, epochs)
             checkpoints = checkpoints_of(self, callbacks, (train, test), data, validation)
+            session.callback(checkpoints.close)
             model.stop_training = False
             _keras.reset_step_counter(model, "train")
             callbacks.on_train_begin()
             place = checkpoints.restore(Place(initial_epoch))
             if verbose and place != Place(initial_epoch) and self.workers.index == 0:
-                print(f"Going on from a checkpoint: epochs done {place.epoch}, steps {place.step}.")
+                stopped = ", where a callback stopped the run" if place.stopped else ""
+                done = f"epochs done {place.epoch}, steps {place.step}{stopped}"
+                print(f"Going on from a checkpoint: {done}.")
             while place.epoch < epochs and not place.stopped:
                 if place.step == 0:
                     model.reset_metrics()
@@ -163,7 +181,8 @@ class TrainingLoop:
                 stopped = self.workers.any(model.stop_training)
                 place = Place(place.epoch + 1, logs=logs, stopped=stopped)
                 checkpoints.save(place)
-            if hasattr(model.optimizer, "finalize_variable_values"):  # where it averages them
+            averages = hasattr(model.optimizer, "finalize_variable_values")
+            if averages and place != Place(initial_epoch):
                 model.optimizer.finalize_variable_values(model.trainable_weights)
             callbacks.on_train_end(place.logs)
         return model.history
@@ -172,8 +191,10 @@ class TrainingLoop:
         """Calls a function for what is left of an epoch's batches: the places it comes to."""
         on_begin = getattr(callbacks, f"on_{kind}_batch_begin")
         on_end = getattr(callbacks, f"on_{kind}_batch_end")
-        with_logs = want_batch_logs(self.workers, callbacks.callbacks, kind)
+        replicas = self.strategy.num_replicas_in_sync
+        with_logs = want_batch_logs(self.workers, replicas, callbacks.callbacks, kind)
         epoch, step, last = place.epoch, place.step, data.steps(place.epoch)
+        stride = 1 if kind == "predict" else _keras.steps_per_execution(self.model)
         from_iterator = data.has_known_end(epoch)
         if kind == "predict":
             from_iterator = from_iterator and not _keras.PREDICTS_ON_BATCHES
@@ -184,7 +205,7 @@ class TrainingLoop:
             on_begin(step)
             try:
                 if from_iterator:
-                    taken = min(self._stride(kind), last - step)
+                    taken = min(stride, last - step)
                     logs = function(iterator, tf.constant(taken), with_logs)
                 else:
                     taken = 1
@@ -258,17 +279,14 @@ class TrainingLoop:
 
     @contextlib.contextmanager
     def _session(self):
-        with self.strategy.scope(), self.workers.named_when_lost():
-            yield
+        with self.strategy.scope(), self.workers.named_when_lost(), contextlib.ExitStack() as stack:
+            yield stack
 
     def _callbacks(self, callbacks, verbose, data, epoch=0, epochs=1):
         steps = data.steps(epoch)
         return callback_list(
             self.model, self.workers, callbacks, verbose, epochs=epochs, steps=steps
         )
-
-    def _stride(self, kind: str) -> int:
-        return 1 if kind == "predict" else _keras.steps_per_execution(self.model)
 
     def _compiled(self, make):
         """What `make` makes of the model: once, as long as it is not compiled anew."""

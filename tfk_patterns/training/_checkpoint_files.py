@@ -28,13 +28,15 @@ class CheckpointFiles:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.folder / "lock")
+        self._lock = _locked(self.folder)
         for left in self.folder.glob("*.partial"):  # by a kill
             left.unlink()
 
     def close(self) -> None:
         """Lets another process have the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def keys(self) -> list[Key]:
         """Those that there are, the oldest first."""
@@ -105,18 +107,19 @@ class CheckpointFiles:
                 self.path(later).unlink()
 
 
-def _locked(path: Path):
-    """A file that no other process can have as long as this one has it, or lives."""
-    file = open(path, "wb")  # noqa: SIM115
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise RuntimeError(
-                f"`checkpoint_dir` is in use by a run that has not ended, which holds {path}"
-            ) from None
-    return file
+def _locked(folder: Path) -> int | None:
+    """The folder, opened so that no other run can, as long as this one has it or lives."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RuntimeError(
+            f"`checkpoint_dir` is in use by a run that has not ended. Received: {folder}"
+        ) from None
+    return descriptor
 
 
 def _sync_folder(folder: Path) -> None:

@@ -105,7 +105,11 @@ class Checkpoints:
         if self._workers.count > 1:
             folder /= f"worker-{self._workers.index}"
         self._files = CheckpointFiles(folder)
-        self._found = self._newest()
+        try:
+            self._found = self._newest()
+        except BaseException:
+            self.close()
+            raise
         if self._found is not None:
             continue_files(callbacks.callbacks, self._key[0])
 

@@ -85,7 +85,7 @@ def _is_plain(value) -> bool:
     if type(value) in (list, tuple, set):
         return all(map(_is_plain, value))
     if isinstance(value, np.ndarray | np.generic):
-        return value.dtype.kind in "biuf"
+        return value.dtype.kind in "biuf" or value.dtype.name == "bfloat16"
     if value is None or type(value) in (bool, int, float, str):
         return True
     return tf.is_tensor(value) or _reference(value) is not None

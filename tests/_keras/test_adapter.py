@@ -26,7 +26,7 @@ def functions_of(twin):
     }
 
 
-CONSTANTS = {"ADDS_UP_ROWS", "AUTOGRAPH", "GENERATION"}
+CONSTANTS = {"ADDS_UP_ROWS", "AUTOGRAPH", "GENERATION", "PREDICTS_ON_BATCHES"}
 CLASSES = {"BaseDynamicLayer", "Operation"}
 TWINS = [
     ("keras2", "keras3"),

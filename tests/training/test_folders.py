@@ -4,6 +4,7 @@ import pytest
 
 from tests.training.resuming import killed, network, train
 from tfk_patterns.training._checkpoint_files import CheckpointFiles
+from tfk_patterns.training._checkpoints import _check_workers
 
 
 def test_a_folder_is_one_runs_at_a_time(tmp_path):
@@ -22,8 +23,18 @@ def test_a_run_that_failed_leaves_its_folder(tmp_path):
 def test_checkpoints_of_several_workers_are_not_passed_over(tmp_path):
     (tmp_path / "worker-0").mkdir()
     (tmp_path / "worker-1").mkdir()
-    with pytest.raises(ValueError, match="of 2 workers, where there are 1"):
+    with pytest.raises(ValueError, match="worker-0, where there is 1"):
         train(network(), tmp_path)
+
+
+def test_the_folder_of_another_worker_may_be_there_before_ones_own(tmp_path):
+    (tmp_path / "worker-1").mkdir()
+    assert _check_workers(tmp_path, 2) is None
+    with pytest.raises(ValueError, match="worker-1, where there is 1"):
+        _check_workers(tmp_path, 1)
+    (tmp_path / "worker-2").mkdir()
+    with pytest.raises(ValueError, match="worker-2, where there are 2"):
+        _check_workers(tmp_path, 2)
 
 
 @pytest.mark.parametrize("folder", ["", "gs://bucket/run"])

@@ -65,12 +65,18 @@ def checkpoints_of(loop, callbacks, functions, data, validation):
 
 def _check_workers(folder: Path, count: int) -> None:
     """Raises where a folder holds the checkpoints of another number of workers."""
-    there = len(list(folder.glob("worker-*"))) or int(any(folder.glob("*.npz")))
-    if there not in (0, count) and (there == 1 or count == 1 or there > count):
+    others = [path for path in folder.glob("worker-*") if count == 1 or _index(path) >= count]
+    if count > 1:  # a worker's own folder is made later, or is on another disk
+        others += folder.glob("*.npz")
+    if others:
         raise ValueError(
-            f"`checkpoint_dir` must be that of a run of as many workers. Received: {folder}, of "
-            f"{there} {'workers' if there > 1 else 'worker'}, where there are {count}"
+            "`checkpoint_dir` must be that of a run of as many workers. Received: a folder with "
+            f"{min(others)}, where there {'are' if count > 1 else 'is'} {count}"
         )
+
+
+def _index(path: Path) -> int:
+    return int(path.name.removeprefix("worker-"))
 
 
 class NoCheckpoints:

@@ -48,9 +48,9 @@ class TrainingLoop:
     each replica, random state included, the place in the data and what callbacks remember; three
     are kept. It holds no random state that is in no variable, as that of `tf.random.normal` and of
     the `Dropout` of Keras 2: a warning says so. The data must be the same again; that they are
-    without chance is checked at the start, not that they are those of the run in the folder. One folder is for
-    one run: `fit` with more epochs goes on with it, unless a callback has stopped it. Files that
-    callbacks write are their own, except that a `CSVLogger` goes on with its file.
+    without chance is checked at the start, not that they are those of the run in the folder. One
+    folder is for one run: `fit` with more epochs goes on with it, unless a callback has stopped it.
+    Files that callbacks write are their own, except that a `CSVLogger` goes on with its file.
 
     Which of the workers this process is, `loop.workers.index` says, of `loop.workers.count`. Each
     reads all of the data, and takes its share of each batch; where that is too much, a

@@ -32,7 +32,7 @@ from tfk_patterns.training._training_state import TrainingState
 from tfk_patterns.training.launch import launch
 
 STEPS = 100  # of an epoch
-SKIPPED = 5  # of them, at the start, where only steps are timed
+TIMED = range(10, 90)  # of them, where only steps are timed
 PAIRS = 21
 MODES = {
     "graph": {},
@@ -65,16 +65,17 @@ class Timer(keras.callbacks.Callback):
     """Times the steps of an epoch, without what an epoch costs to start."""
 
     def on_train_batch_begin(self, batch, logs=None):
-        if batch == SKIPPED:
+        if batch == TIMED.start:
             self.start = time.perf_counter()
-        elif batch == STEPS - 1:
+        elif batch == TIMED.stop:
             self.seconds = time.perf_counter() - self.start
 
 
-def times_beside_run(network: str, make_strategy: Callable, pairs: int = PAIRS) -> Pairs:
-    """Steps of the loop, and of the bare `strategy.run` of the model's `train_step`."""
+def times_beside_run(network: str, make_strategy: Callable, per_call: int) -> Pairs:
+    """Steps of the loop, so many a call, and of a bare `strategy.run`, one a call."""
     with make_strategy().scope():
-        (ours, dataset), (peer, _) = (compiled(network) for _ in range(2))
+        ours, dataset = compiled(network, steps_per_execution=per_call)
+        peer, _ = compiled(network)
     loop, timer = TrainingLoop(ours), Timer()
     epoch_of(TrainingLoop(peer).fit, dataset)()  # makes all variables
     strategy = peer.distribute_strategy
@@ -86,17 +87,17 @@ def times_beside_run(network: str, make_strategy: Callable, pairs: int = PAIRS) 
         return timer.seconds
 
     def time_peer():
-        for index in range(STEPS - 1):
-            if index == SKIPPED:
+        for index in range(TIMED.stop):
+            if index == TIMED.start:
                 start = time.perf_counter()
             step()
         return time.perf_counter() - start
 
     sides, found = (time_ours, time_peer), Pairs([], [])
-    for pair in range(-1, pairs):  # the first is to warm up
+    for pair in range(-1, PAIRS):  # the first is to warm up
         order = (0, 1) if pair % 2 else (1, 0)
         for index in order:
-            taken = sides[index]() / (STEPS - 1 - SKIPPED)
+            taken = sides[index]() / len(TIMED)
             if pair >= 0:
                 found[index].append(taken)
     return found
@@ -115,38 +116,40 @@ def two_replicas():
     )
 
 
-def times_on_workers(network: str) -> Pairs:
+def times_on_workers(network: str, per_call: int) -> Pairs:
     """As `times_beside_run`, in two worker processes, as the chief times it."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "pairs.json"
-        words = [sys.executable, __file__, "--worker", network, str(result)]
+        words = [sys.executable, __file__, "--worker", network, str(per_call), str(result)]
         if launch(words, 2, max_restarts=0):
             raise RuntimeError("a worker failed")
         return Pairs(**json.loads(result.read_text()))
 
 
-def work(network: str, result: str) -> None:
+def work(network: str, per_call: str, result: str) -> None:
     """What a worker of `times_on_workers` does."""
-    found = times_beside_run(network, connect_workers)
+    found = times_beside_run(network, connect_workers, int(per_call))
     if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0:
         Path(result).write_text(json.dumps(found._asdict()))
 
 
 def saves() -> tuple[Callable, Callable]:
     """A checkpoint of the loop, and one of TensorFlow's own of the same variables."""
-    folder = tempfile.mkdtemp()
+    folder = tempfile.TemporaryDirectory()
     model, dataset = compiled("two dense layers of 512")
     TrainingLoop(model).fit(dataset.take(1), verbose=0)  # makes all variables
-    files = CheckpointFiles(f"{folder}/ours")
+    files = CheckpointFiles(f"{folder.name}/ours")
     state = TrainingState(model)
     keys = itertools.count()
     variables = [tf.Variable(value) for value in state.values().values()]
     theirs = tf.train.Checkpoint(variables=variables)
-    manager = tf.train.CheckpointManager(theirs, f"{folder}/theirs", max_to_keep=KEPT)
-    return (
-        lambda: files.write((0, next(keys)), state.values(), {}) or [],
-        lambda: manager.save() and [],
-    )
+    manager = tf.train.CheckpointManager(theirs, f"{folder.name}/theirs", max_to_keep=KEPT)
+
+    def save_ours(_=folder):  # which goes with this function
+        files.write((0, next(keys)), state.values(), {})
+        return []
+
+    return save_ours, lambda: manager.save() and []
 
 
 def jobs() -> Iterator[Job]:
@@ -157,14 +160,16 @@ def jobs() -> Iterator[Job]:
             made = functools.partial(beside_fit, network, arguments)
             yield Job("beside fit", name, 1.03, made)
     yield Job("a checkpoint", "a checkpoint of 6 MB, beside tf.train.CheckpointManager", 1.0, saves)
-    for network in NETWORKS:
-        name = f"beside strategy.run, two replicas, {network}, batch {BATCH}"
-        made = functools.partial(times_beside_run, network, two_replicas)
-        yield Job("beside strategy.run, two replicas", name, 1.02, made)
-    for network in NETWORKS:
-        name = f"beside strategy.run, two workers, {network}, batch {BATCH}"
-        made = functools.partial(times_on_workers, network)
-        yield Job("beside strategy.run, two workers", name, 1.02, made)
+    sides = {
+        "two replicas": functools.partial(times_beside_run, make_strategy=two_replicas),
+        "two workers": times_on_workers,
+    }
+    for where, times in sides.items():
+        for per_call in (1, 10):
+            group = f"beside strategy.run, {where}, {per_call} steps a call"
+            for network in NETWORKS:
+                made = functools.partial(times, network, per_call=per_call)
+                yield Job(group, f"{group}, {network}, batch {BATCH}", 1.02, made)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ STRAYS = {
     ),
 }
 # Who may import whom, inside the package: folder -> folders it may import.
-SHARED = {"_keras", "_kept_values", "_replicas", "_validate", "_render"}
+SHARED = {"_command_line", "_keras", "_kept_values", "_replicas", "_validate", "_render"}
 MAY_IMPORT = {
     "layers": SHARED,
     "models": SHARED | {"layers"},

@@ -3,18 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from tfk_patterns._command_line import Parser
 from tfk_patterns._commands import check
 from tfk_patterns._commands.usage import UsageError
 
 _COMMANDS = {"check": check}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Says in one line what is wrong, without the usage: `--help` has it."""
-        self.exit(2, f"error: {message} (--help shows what can be given)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after the program's name; those of this process by default.
     """
-    parser = _Parser(prog="python -m tfk_patterns", description="Advanced tf.keras layers.")
+    parser = Parser(prog="python -m tfk_patterns", description="Advanced tf.keras layers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in _COMMANDS.items():
         summary, _, details = command.__doc__.partition("\n\n")

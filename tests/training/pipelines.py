@@ -20,6 +20,13 @@ def twice(x, y):
     return x * 2, y
 
 
+TABLE = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([0, 1], [3.0, 4.0]), 0.0)
+
+
+def looked_up(x, y):
+    return x, y + TABLE.lookup(tf.cast(x[0] > 0, tf.int32))
+
+
 def some(x, y):
     return x[0] > -1
 
@@ -67,6 +74,7 @@ ACCEPTED = {
     "map_parallel": lambda: pairs().map(plus_one, num_parallel_calls=2),
     "filter": lambda: pairs().filter(some),
     "prefetch": lambda: pairs().prefetch(2),
+    "table": lambda: pairs().map(tf.function(looked_up)),
     "shuffle": lambda: pairs().shuffle(40, seed=1, reshuffle_each_iteration=False),
     "sample_seeded": lambda: chosen(seed=1, rerandomize_each_iteration=False),
     "sample_weights": lambda: chosen(weights=[0.2, 0.8], seed=1, rerandomize_each_iteration=False),

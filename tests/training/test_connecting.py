@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfk_patterns.training import _rendezvous
 from tfk_patterns.training._cluster import Task, read
-from tfk_patterns.training._workers import free_ports
+from tfk_patterns.training._worker_processes import free_ports
 from tfk_patterns.training.connecting import connect_workers
 
 ALL_REDUCE = """

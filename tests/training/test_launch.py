@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tfk_patterns.training import launch as command_line
-from tfk_patterns.training._workers import free_ports
+from tfk_patterns.training._worker_processes import free_ports
 from tfk_patterns.training.launch import launch
 
 # What each script knows: its index, which attempt it is in, and a folder to leave notes in.

@@ -61,6 +61,11 @@ def test_python_code_in_a_function_of_the_epoch_is_the_users_matter():
     assert check_reproducible("dataset", function, iterated_once=False) is None
 
 
+@pytest.mark.parametrize("name", sorted(ACCEPTED))
+def test_is_accepted(name):
+    assert check_reproducible("dataset", ACCEPTED[name](), iterated_once=False) is None
+
+
 @pytest.mark.parametrize(
     "name",
     ["sample_seeded", *(pytest.param(n, marks=pytest.mark.slow) for n in sorted(ACCEPTED))],

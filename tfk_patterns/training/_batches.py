@@ -1,19 +1,13 @@
-"""Batches for the replicas of a strategy."""
+"""The batches of a run, epoch by epoch."""
 
+import inspect
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfk_patterns import _replicas, _validate
-
-
-class Share(NamedTuple):
-    """What a replica gets of a batch, and how many samples the whole batch has."""
-
-    data: Any
-    whole: tf.Tensor
+from tfk_patterns import _validate
+from tfk_patterns.training._shares import shares
 
 
 class Batches:
@@ -123,7 +117,7 @@ class Batches:
         # What fetches to a device takes a tenth of a second to make, in each epoch.
         fetch = any("CPU" not in device for device in self._strategy.extended.worker_devices)
         return self._strategy.distribute_datasets_from_function(
-            lambda context: _shares(dataset, context),
+            lambda context: shares(dataset, context),
             tf.distribute.InputOptions(experimental_fetch_to_device=fetch),
         )
 
@@ -157,12 +151,19 @@ def _check_dataset(name: str, dataset) -> None:
             name,
             "a tf.data.Dataset of batches, as `Dataset.from_tensor_slices((x, y)).batch(32)`, a "
             "tf.distribute.DistributedDataset, or a function of the epoch that makes a dataset",
-            dataset,
+            type(dataset),
         )
 
 
 def made(name: str, dataset_fn: Callable, epoch: int) -> tf.data.Dataset:
     """What a function of the epoch returns, which must be a dataset."""
+    try:
+        inspect.signature(dataset_fn).bind(epoch)
+    except TypeError as error:
+        raise TypeError(
+            f"`{name}`, as a function, must take the epoch and return a tf.data.Dataset ({error}). "
+            f"Received: {dataset_fn!r}"
+        ) from None
     dataset = dataset_fn(epoch)
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
@@ -180,42 +181,3 @@ def _repeated(dataset, done: int):
     if isinstance(dataset, tf.data.Dataset):
         return _skip(dataset.repeat(), done)
     return (batch for _ in itertools.count() for batch in dataset)
-
-
-def _shares(dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """What a worker's replicas get of each batch, one after the other.
-
-    All shares of a batch are equal, or differ by a sample, which the first replicas have more, or
-    have alone; TensorFlow's own way fills the first ones and leaves what remains to the last.
-    """
-    replicas = context.num_replicas_in_sync
-    here = replicas // context.num_input_pipelines
-    first = context.input_pipeline_id * here
-
-    def share(batch, replica):
-        whole = tf.cast(_replicas.samples_in(batch), tf.int64)
-        start, end = (-(-whole * count // replicas) for count in (replica, replica + 1))
-        parts = tf.nest.map_structure(lambda tensor: _rows(tensor, start, end, replicas), batch)
-        return Share(parts, whole)
-
-    if here == 1:
-        return dataset.map(lambda *batch: share(_element(batch), first)).prefetch(tf.data.AUTOTUNE)
-    replicas_here = tf.data.Dataset.range(first, first + here)
-    return dataset.flat_map(
-        lambda *batch: replicas_here.map(lambda replica: share(_element(batch), replica))
-    ).prefetch(tf.data.AUTOTUNE)
-
-
-def _rows(tensor, start, end, replicas: int):
-    """The samples from one to another; of a known number, where all replicas have as many."""
-    if tensor is None:
-        return None
-    rows = tensor[start:end]
-    if tensor.shape.rank and tensor.shape[0] and tensor.shape[0] % replicas == 0:
-        rows.set_shape([tensor.shape[0] // replicas, *tensor.shape[1:]])
-    return rows
-
-
-def _element(arguments):
-    """The element of a dataset, from the arguments that `map` calls a function with."""
-    return arguments[0] if len(arguments) == 1 else arguments

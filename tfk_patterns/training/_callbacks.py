@@ -1,4 +1,4 @@
-"""Keras callbacks in a loop: which process runs which."""
+"""Keras callbacks in a loop: which process runs which, who looks at batches, their files."""
 
 import copy
 import os
@@ -108,9 +108,11 @@ def continue_files(callbacks: list, epoch: int) -> None:
             callback.append = True
             path = Path(callback.filename)
             if path.exists():
-                header, *rows = path.read_text().splitlines(keepends=True) or [""]
+                with path.open(newline="") as file:  # with the ends of lines as they are
+                    header, *rows = file.read().splitlines(keepends=True) or [""]
                 whole = (row for row in rows if row.endswith("\n"))
                 kept = [row for row in whole if int(row.split(callback.sep)[0]) < epoch]
                 partial = path.with_name(path.name + ".partial")
-                partial.write_text("".join([header, *kept]))
+                with partial.open("w", newline="") as file:
+                    file.write("".join([header, *kept]))
                 partial.replace(path)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from tfk_patterns import _validate
 from tfk_patterns.training._callbacks import continue_files
 from tfk_patterns.training._checkpoint_files import KEPT, CheckpointFiles
 from tfk_patterns.training._memories import (
@@ -40,6 +41,22 @@ class Place:
     stopped: bool = False
 
 
+def check_checkpoint_arguments(checkpoint_dir, save_freq) -> None:
+    """Raises where these arguments of a loop are wrong."""
+    if save_freq != "epoch":
+        _validate.integer("save_freq", save_freq, "'epoch' or a number of steps")
+        _validate.positive_integer("save_freq", save_freq)
+        if checkpoint_dir is None:
+            raise ValueError(
+                "`checkpoint_dir` must be given with `save_freq`. Received: "
+                f"checkpoint_dir=None, save_freq={save_freq}"
+            )
+    if not isinstance(checkpoint_dir, str | os.PathLike | None):
+        raise _validate.type_error("checkpoint_dir", "a path, or None", checkpoint_dir)
+    if checkpoint_dir == "" or "://" in str(checkpoint_dir):
+        raise _validate.value_error("checkpoint_dir", "a folder", checkpoint_dir)
+
+
 def checkpoints_of(loop, callbacks, functions, data, validation):
     """The checkpoints of a run of `fit`, or what stands for none.
 
@@ -61,22 +78,6 @@ def checkpoints_of(loop, callbacks, functions, data, validation):
         graphs = [traced(*pair) for pair in zip(functions, sources, strict=False)]
         warn_of_random_operations(graphs[0])
     return Checkpoints(loop, callbacks, graphs, data)
-
-
-def _check_workers(folder: Path, count: int) -> None:
-    """Raises where a folder holds the checkpoints of another number of workers."""
-    others = [path for path in folder.glob("worker-*") if count == 1 or _index(path) >= count]
-    if count > 1:  # a worker's own folder is made later, or is on another disk
-        others += folder.glob("*.npz")
-    if others:
-        raise ValueError(
-            "`checkpoint_dir` must be that of a run of as many workers. Received: a folder with "
-            f"{min(others)}, where there {'are' if count > 1 else 'is'} {count}"
-        )
-
-
-def _index(path: Path) -> int:
-    return int(path.name.removeprefix("worker-"))
 
 
 class NoCheckpoints:
@@ -117,15 +118,16 @@ class Checkpoints:
             self.close()
             raise
         if self._found is not None:
-            continue_files(callbacks.callbacks, self._key[0])
+            continue_files(callbacks.callbacks, epoch=self._found[0][0])
 
     def restore(self, start: Place) -> Place:
         """Goes on from the newest checkpoint, if there is one; after `on_train_begin`."""
         self._memories = Memories(self._callbacks.callbacks)
         warn_of_what_is_not_kept(self._callbacks.callbacks)
         self._last_saved = start
+        key = (-1, 0)
         if self._found is not None:
-            arrays, facts = self._found
+            key, arrays, facts = self._found
             place = Place(**unpacked(facts["place"], arrays))
             if place.step:  # what that changes is put back, as the rest is
                 self._callbacks.on_epoch_begin(place.epoch)
@@ -134,6 +136,8 @@ class Checkpoints:
             self._model.stop_training = facts["stop_training"]
             self._last_saved = place
             self._found = None
+        # Later ones, of a worker that came further, may not fit those that will be written now.
+        self._files.remove_after(key)
         return self._last_saved
 
     def close(self) -> None:
@@ -163,11 +167,14 @@ class Checkpoints:
         if place.step - saved >= self._save_freq:
             self.save(place)
 
-    def _newest(self) -> tuple[dict, dict] | None:
-        """The newest checkpoint that all workers have, if it is of such a run; later ones go."""
-        key = self._key = self._newest_key()
+    def _newest(self) -> tuple | None:
+        """Key, arrays and facts of the newest checkpoint that all workers have.
+
+        Raises:
+            ValueError: It is damaged, or of another run.
+        """
+        key = self._newest_key()
         if key is None:
-            self._files.remove_after((-1, 0))  # of a worker that came further than the others
             return None
         arrays, facts = self._files.read(key)
         path = self._files.path(key)
@@ -184,8 +191,7 @@ class Checkpoints:
             )
         check_memories(self._callbacks.callbacks, facts["callbacks"], path)
         self._state.check(arrays, path)
-        self._files.remove_after(key)  # they may not fit those that will be written now
-        return arrays, facts
+        return key, arrays, facts
 
     def _newest_key(self):
         here = self._files.keys()[-KEPT:]
@@ -200,3 +206,19 @@ class Checkpoints:
                 "(epoch, step) " + ", ".join(str(sorted(keys)) for keys in by_worker)
             )
         return max(common, default=None)
+
+
+def _check_workers(folder: Path, count: int) -> None:
+    """Raises where a folder holds the checkpoints of another number of workers."""
+    others = [path for path in folder.glob("worker-*") if count == 1 or _index(path) >= count]
+    if count > 1:  # a worker's own folder is made later, or is on another disk
+        others += folder.glob("*.npz")
+    if others:
+        raise ValueError(
+            "`checkpoint_dir` must be that of a run of as many workers. Received: a folder with "
+            f"{min(others)}, where there {'are' if count > 1 else 'is'} {count}"
+        )
+
+
+def _index(path: Path) -> int:
+    return int(path.name.removeprefix("worker-"))

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfk_patterns import _keras
 from tfk_patterns.training import _steps
-from tfk_patterns.training._batches import Share
+from tfk_patterns.training._shares import Share
 
 
 def train_function(model):

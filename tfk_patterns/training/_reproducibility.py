@@ -29,7 +29,16 @@ STATEFUL_RANDOM = frozenset(
         "TruncatedNormal",
     )
 )
-_CHANGING = ("Timestamp",)
+# What reads or changes a state outside of the dataset, by the beginnings of its names.
+_CHANGING = (
+    "Assign",
+    "Rng",
+    "StatefulRandomBinomial",
+    "StatefulStandardNormal",
+    "StatefulTruncatedNormal",
+    "StatefulUniform",
+    "Timestamp",
+)
 _AGAIN = ("shuffle", "randomize")
 _INSTEAD = "give a function of the epoch that makes the dataset, `lambda epoch: ...`"
 
@@ -86,7 +95,7 @@ def _check(name: str, dataset: tf.data.Dataset, graph, *, again: bool, python: b
             seeds = [constants.get(node.input[index]) for index in _SEEDS[op]]
             if seeds == [0, 0]:
                 raise _refused(name, f"it draws without a seed ({op})", "give `seed=`")
-        if op in _CHANGING or op.startswith(("Assign", "Rng", "Stateful")):
+        if op.startswith(_CHANGING):
             raise _refused(
                 name, f"it reads or changes a state outside of it ({op})", "leave that out"
             )
@@ -103,7 +112,7 @@ def _check(name: str, dataset: tf.data.Dataset, graph, *, again: bool, python: b
 def _refused(name: str, reason: str, instead: str) -> ValueError:
     return ValueError(
         f"`{name}` must give the same batches again after a restart, with `checkpoint_dir`: "
-        f"{instead}. Received: one of which {reason}"
+        f"{instead}. Received: data refused since {reason}"
     )
 
 

@@ -19,15 +19,9 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from tfk_patterns._command_line import Parser
 from tfk_patterns.training.supervising import launch
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Says in one line what is wrong, without the usage: `--help` has it."""
-        self.exit(2, f"error: {message} (--help shows what can be given)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of this process by default.
     """
     summary, _, details = __doc__.partition("\n\n")
-    parser = _Parser(
+    parser = Parser(
         prog="python -m tfk_patterns.training.launch",
         description=summary,
         epilog=details,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from tfk_patterns import _validate
-from tfk_patterns.training._workers import Workers
+from tfk_patterns.training._worker_processes import WorkerProcesses
 
 _SOON = 15.0  # TensorFlow alone takes some seconds to be imported
 _SOON_IN_A_ROW = 3
@@ -75,7 +75,7 @@ def launch(
     max_restarts = _validate.non_negative_integer("max_restarts", max_restarts)
     grace = _validate.non_negative("grace", grace)
     with _logs(log_dir, workers) as logs, _told_to_end() as told:
-        group = Workers(command, logs)
+        group = WorkerProcesses(command, logs)
         try:
             status = _attempts(group, max_restarts, grace, told)
             if told:
@@ -91,7 +91,7 @@ def launch(
     return status
 
 
-def _attempts(group: Workers, max_restarts: int, grace: float, told: list[int]) -> int:
+def _attempts(group: WorkerProcesses, max_restarts: int, grace: float, told: list[int]) -> int:
     soon: list[int] = []  # return codes of the failures soon after the start, in a row
     restarts = 0
     while True:
@@ -103,7 +103,7 @@ def _attempts(group: Workers, max_restarts: int, grace: float, told: list[int]) 
         index, code = failure
         lasted = time.monotonic() - started
         group.end(grace, lambda: bool(told))
-        if last_lines := group.last_lines(index):
+        if (last_lines := group.last_lines(index)).strip():
             _say(f"the last lines of worker {index}:\n{last_lines}")
         is_soon = code > 0 and lasted < _SOON  # a signal comes from outside
         soon = [*(soon if code in soon[-1:] else []), code] if is_soon else []

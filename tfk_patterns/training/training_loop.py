@@ -1,7 +1,6 @@
 """The explicit training loop, on any strategy."""
 
 import contextlib
-import os
 from typing import Any
 
 import tensorflow as tf
@@ -12,7 +11,11 @@ from tfk_patterns.training._agreement import Workers
 from tfk_patterns.training._batches import Batches, validation_batches
 from tfk_patterns.training._building import build, check_model
 from tfk_patterns.training._callbacks import callback_list, want_batch_logs
-from tfk_patterns.training._checkpoints import Place, checkpoints_of
+from tfk_patterns.training._checkpoints import (
+    Place,
+    check_checkpoint_arguments,
+    checkpoints_of,
+)
 from tfk_patterns.training._executions import (
     metrics_function,
     predict_function,
@@ -81,13 +84,7 @@ class TrainingLoop:
     """
 
     def __init__(self, model, *, checkpoint_dir=None, save_freq: str | int = "epoch"):
-        if save_freq != "epoch":
-            _validate.integer("save_freq", save_freq, "'epoch' or a number of steps")
-            _validate.positive_integer("save_freq", save_freq)
-        if not isinstance(checkpoint_dir, str | os.PathLike | None):
-            raise _validate.type_error("checkpoint_dir", "a path, or None", checkpoint_dir)
-        if checkpoint_dir == "" or "://" in str(checkpoint_dir):
-            raise _validate.value_error("checkpoint_dir", "a folder", checkpoint_dir)
+        check_checkpoint_arguments(checkpoint_dir, save_freq)
         self.model = check_model(model)
         self.strategy = model.distribute_strategy
         self.workers = Workers(self.strategy)

@@ -16,7 +16,7 @@ _PAUSE = 0.05
 _TAIL_LINES, _TAIL_BYTES = 30, 16_384
 
 
-class Workers:
+class WorkerProcesses:
     """N processes of one command on this machine.
 
     Each leads a session, so a Ctrl-C of the terminal reaches the supervisor alone, and what a
